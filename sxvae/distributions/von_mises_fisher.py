@@ -1,0 +1,176 @@
+"""The von Mises-Fisher distribution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.distributions import Distribution, constraints, register_kl
+
+from sxvae.distributions.constraints import unit_sphere
+from sxvae.distributions.geometry import (
+    Shape,
+    carry_to_tangent,
+    log_surface_area,
+    uniform_directions,
+)
+from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
+from sxvae.distributions.wood import sample_cosine_gap
+from sxvae.special import (
+    bessel_ratio,
+    bessel_ratio_complement,
+    bessel_terms,
+    log_bessel_i_reduced,
+)
+
+
+class VonMisesFisher(Distribution):
+    """The von Mises-Fisher distribution on the unit sphere of R^p, p >= 2.
+
+    Its density is C_p(k) exp(k <loc, x>) with
+    log C_p(k) = (p/2 - 1) log k - (p/2) log 2 pi - log I_{p/2-1}(k) [1]; k = 0 is the uniform
+    distribution. Samples have exact pathwise gradients with respect to both parameters [5].
+
+    Args:
+        loc: mean direction, unit vectors, shape (..., p).
+        concentration: k >= 0, shape (...), broadcast against `loc` without its last axis.
+        validate_args: check the parameters and, in `log_prob`, the support;
+            torch.distributions' default if None.
+
+    Raises:
+        ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
+
+    Example:
+        >>> import torch
+        >>> from sxvae.distributions import VonMisesFisher
+        >>> q = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(10.0))
+        >>> q.rsample((5,)).shape
+        torch.Size([5, 3])
+    """
+
+    has_rsample = True
+    arg_constraints = {"loc": unit_sphere, "concentration": constraints.nonnegative}  # noqa: RUF012 (as in torch.distributions)
+    support = unit_sphere
+
+    def __init__(
+        self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None
+    ) -> None:
+        if loc.dim() < 1 or loc.shape[-1] < 2:
+            raise ValueError(
+                f"loc needs a last axis of 2 or more entries; its shape is {loc.shape}"
+            )
+        batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
+        self.loc = loc.expand(*batch_shape, -1)
+        self.concentration = concentration.expand(batch_shape)
+        super().__init__(batch_shape, loc.shape[-1:], validate_args)
+
+    @property
+    def _ambient(self) -> int:
+        return self.event_shape[0]
+
+    @property
+    def _order(self) -> float:
+        return self._ambient / 2 - 1
+
+    @property
+    def mode(self) -> Tensor:
+        """The mean direction, shape (*batch_shape, p)."""
+        return self.loc
+
+    @property
+    def mean(self) -> Tensor:
+        """A_p(k) loc, shape (*batch_shape, p)."""
+        return bessel_ratio(self._order, self.concentration).unsqueeze(-1) * self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of the covariance, shape (*batch_shape, p)."""
+        terms = bessel_terms(self._order, self.concentration)
+        across, along = terms.ratio_over_x.unsqueeze(-1), terms.derivative.unsqueeze(-1)
+        return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
+
+    def expand(self, batch_shape: Shape, _instance: VonMisesFisher | None = None) -> VonMisesFisher:
+        """The same distribution with its batch shape expanded."""
+        new: VonMisesFisher = self._get_checked_instance(VonMisesFisher, _instance)  # type: ignore[no-untyped-call]
+        shape = torch.Size(batch_shape)
+        VonMisesFisher.__init__(
+            new,
+            self.loc.expand(*shape, -1),
+            self.concentration.expand(shape),
+            validate_args=False,
+        )
+        new._validate_args = self._validate_args
+        return new
+
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        """Draw samples, shape (*sample_shape, *batch_shape, p), norm 1.
+
+        Raises:
+            NumericalError: if a concentration is negative or not finite.
+        """
+        shape = self._extended_shape(torch.Size(sample_shape))
+        gap = sample_cosine_gap(self.concentration.expand(shape[:-1]), self._ambient).unsqueeze(-1)
+        dtype = self.loc.dtype
+        cosine, sine = (1 - gap).to(dtype), torch.sqrt(gap * (2 - gap)).to(dtype)
+        around = uniform_directions(
+            (*shape[:-1], self._ambient - 1), dtype=dtype, device=self.loc.device
+        )
+        return cosine * self.loc + sine * carry_to_tangent(self.loc, around)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
+
+        Raises:
+            ValueError: if `validate_args` is on and a vector's norm is not 1.
+        """
+        if self._validate_args:
+            self._validate_sample(value)
+        concentration = self.concentration.double()
+        distance = (value.double() - self.loc.double()).square().sum(dim=-1)
+        density = self._log_density_at_mode() - concentration * distance / 2
+        return density.to(self.loc.dtype)
+
+    def entropy(self) -> Tensor:
+        """-E log density in nats, shape batch_shape."""
+        concentration = self.concentration.double()
+        complement = bessel_ratio_complement(self._order, concentration)
+        return (concentration * complement - self._log_density_at_mode()).to(self.loc.dtype)
+
+    def _log_density_at_mode(self) -> Tensor:
+        """Log C_p(k) + k in float64, shape batch_shape."""
+        reduced = log_bessel_i_reduced(self._order, self.concentration.double())
+        return -(reduced + self._ambient / 2 * math.log(2 * math.pi))
+
+
+class _KLToUniform(torch.autograd.Function):
+    """KL(vMF, uniform) = -k (1 - A) + (log C + k) + log |S^(p-1)|; its derivative is k A' [1]."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
+        wide = concentration.double()
+        terms = bessel_terms(ambient / 2 - 1, wide)
+        ctx.save_for_backward(wide * terms.derivative)
+        ctx.dtype = concentration.dtype
+        constant = log_surface_area(ambient - 1) - ambient / 2 * math.log(2 * math.pi)
+        divergence = constant - wide * terms.complement - terms.log_reduced
+        return divergence.to(concentration.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        (derivative,) = ctx.saved_tensors
+        return (grads[0] * derivative).to(ctx.dtype), None
+
+
+@register_kl(VonMisesFisher, HypersphericalUniform)  # type: ignore[untyped-decorator]
+def _kl_von_mises_fisher_uniform(p: VonMisesFisher, q: HypersphericalUniform) -> Tensor:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.dim} is not defined"
+        )
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    divergence: Tensor = _KLToUniform.apply(p.concentration.expand(shape), p.event_shape[0])
+    return divergence
