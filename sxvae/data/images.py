@@ -1,0 +1,130 @@
+"""Images in memory: splits, scaling and binarisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sxvae.config import DataSettings, SplitName
+from sxvae.errors import DataError
+
+# Fixed masks do not depend on any run's seed, so that everybody's figures mean the same.
+_FIXED_SEEDS: dict[SplitName, int] = {"train": 1_001, "validation": 1_002, "test": 1_003}
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one split, whole in memory.
+
+    Attributes:
+        pixels: shape (n, C, H, W); uint8 as stored, or floating point.
+        scale: the pixel value that stands for 1.
+        labels: integers, shape (n,), or None.
+    """
+
+    pixels: Tensor
+    scale: float = 1.0
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def grey(self, index: Tensor | slice) -> Tensor:
+        """Images in [0, 1], float32, shape (batch, C, H, W)."""
+        return self.pixels[index].to(torch.float32) / self.scale
+
+    def to(self, device: torch.device) -> Split:
+        """The same split on another device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return Split(self.pixels.to(device), self.scale, labels)
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set: three splits of images of one shape, and how they become binary.
+
+    Attributes:
+        train: the images to learn from.
+        validation: those that choose the best model.
+        test: those that the reported figures are about.
+        settings: what loads the data set again; "custom" if handed over in Python.
+
+    Raises:
+        DataError: if a split is empty, images differ in shape or lie outside [0, 1], or
+            `binarization` is "none" and the images are not binary.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    settings: DataSettings = field(default_factory=lambda: DataSettings(dataset="custom"))
+
+    def __post_init__(self) -> None:
+        for name in get_args(SplitName):
+            self._check(name)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.train.pixels.shape[1:]
+        return channels, height, width
+
+    def split(self, name: SplitName) -> Split:
+        """A split by its name."""
+        split: Split = getattr(self, name)
+        return split
+
+    def fixed(self, name: SplitName) -> Split:
+        """A split binarised once with a constant seed: what a Bernoulli likelihood is evaluated on.
+
+        An image is 1 in a pixel with the pixel's grey value as its probability. The mask depends on
+        the split and the images alone, on every machine.
+        """
+        split = self.split(name)
+        if self.settings.binarization == "none":
+            return split
+        # NumPy guarantees this older generator's stream for good.
+        uniform = np.random.RandomState(_FIXED_SEEDS[name])
+        pixels = split.pixels.cpu().numpy()
+        binary = np.empty(pixels.shape, dtype=np.uint8)
+        for start in range(0, len(pixels), 1_000):
+            part = pixels[start : start + 1_000].astype(np.float64) / split.scale
+            binary[start : start + 1_000] = uniform.random_sample(part.shape) < part
+        return Split(torch.from_numpy(binary).to(split.pixels.device), 1.0, split.labels)
+
+    def for_training(self) -> Split:
+        """The training images, binarised already where the mask is fixed."""
+        return self.fixed("train") if self.settings.binarization == "fixed" else self.train
+
+    def training_batch(self, split: Split, index: Tensor) -> Tensor:
+        """A batch as the model sees it, float32: binarised anew where that is "dynamic"."""
+        grey = split.grey(index)
+        return torch.bernoulli(grey) if self.settings.binarization == "dynamic" else grey
+
+    def _check(self, name: SplitName) -> None:
+        split = self.split(name)
+        pixels = split.pixels
+        if pixels.dim() != 4 or len(pixels) == 0:
+            raise DataError(
+                f"the {name} images have the shape {tuple(pixels.shape)}; (n, C, H, W) with n of 1 "
+                "or more is needed"
+            )
+        if pixels.shape[1:] != self.train.pixels.shape[1:]:
+            raise DataError(f"the {name} images differ in shape from the training images")
+        if not bool(torch.isfinite(pixels).all() if pixels.is_floating_point() else True):
+            raise DataError(f"the {name} images hold values that are not finite")
+        if pixels.min() < 0 or pixels.max() > split.scale:
+            raise DataError(f"the {name} images hold values outside [0, {split.scale:g}]")
+        if self.settings.binarization == "none" and not _is_binary(split):
+            raise DataError(
+                f"the {name} images are not binary, and a Bernoulli likelihood needs that: choose "
+                "dynamic or fixed binarisation"
+            )
+
+
+def _is_binary(split: Split) -> bool:
+    return bool(((split.pixels == 0) | (split.pixels == split.scale)).all())

@@ -1,0 +1,159 @@
+"""The figures of a trained model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sxvae.config import SplitName
+from sxvae.data.images import ImageData
+from sxvae.errors import ConfigError, DataError, NumericalError
+from sxvae.model import ImportanceTerms, ProductSpaceVAE
+from sxvae.randomness import seeded
+
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a model on a split, nats per image.
+
+    Attributes:
+        log_likelihood: the importance-weighted estimate [4], mean over the images.
+        log_likelihood_se: its standard error, the standard deviation over images / sqrt(images).
+        elbo: reconstruction - kl, from the same posterior draws.
+        reconstruction: E_q log p(x given z).
+        kl: the sum of `kl_per_factor`.
+        kl_per_factor: KL(q(z given x), p(z)) in the factors' order.
+        concentration_per_factor: the mean concentration, in the factors' order.
+        images: how many.
+        samples: importance samples per image.
+        seed: of the posterior draws.
+        split: "train", "validation" or "test".
+        binarization: how the images evaluated became binary: "fixed" (once, with a constant seed),
+            or "none" where they were binary already.
+        checkpoint: where the model was read; empty if it was not.
+        dataset: the data set's name.
+    """
+
+    log_likelihood: float
+    log_likelihood_se: float
+    elbo: float
+    reconstruction: float
+    kl: float
+    kl_per_factor: list[float]
+    concentration_per_factor: list[float]
+    images: int
+    samples: int
+    seed: int
+    split: SplitName
+    binarization: str
+    checkpoint: str
+    dataset: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def check_shape(model: ProductSpaceVAE, data: ImageData) -> None:
+    """Refuse a data set whose images the model does not take.
+
+    Raises:
+        DataError: if the shapes differ.
+    """
+    if data.image_shape != model.settings.input_shape:
+        raise DataError(
+            f"the images of {data.settings.dataset} have the shape {data.image_shape}, and the "
+            f"model takes {model.settings.input_shape}: choose the data set that it was trained on"
+        )
+
+
+def evaluate(
+    model: ProductSpaceVAE,
+    data: ImageData,
+    *,
+    split: SplitName = "test",
+    samples: int = 500,
+    seed: int = 0,
+    limit: int | None = None,
+    checkpoint: str = "",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measure a model on a split, its images binarised once with a constant seed.
+
+    Args:
+        model: on the device to use.
+        data: the data set.
+        split: "train", "validation" or "test".
+        samples: importance samples per image.
+        seed: of the posterior draws only.
+        limit: take the first so many images.
+        checkpoint: noted in the result.
+        on_progress: called with the images done and all images.
+
+    Raises:
+        ConfigError: if `samples` or `limit` is below 1.
+        DataError: if the images' shape is not the model's.
+        NumericalError: if a figure is not finite.
+    """
+    for name, value in (("samples", samples), ("limit", limit)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}: at least 1 is needed, not {value}")
+    check_shape(model, data)
+    images = data.fixed(split)
+    device = next(model.parameters()).device
+    count = len(images) if limit is None else min(limit, len(images))
+    was_training = model.training
+    model.eval()
+    batches = []
+    with seeded(seed, "evaluation", device):
+        for start in range(0, count, _BATCH):
+            stop = min(start + _BATCH, count)
+            x = images.grey(slice(start, stop)).to(device)
+            batches.append(model.importance_terms(x, samples))
+            if on_progress is not None:
+                on_progress(stop, count)
+    model.train(was_training)
+    terms = ImportanceTerms(*(torch.cat(parts).double() for parts in zip(*batches, strict=True)))
+    _refuse_non_finite(terms)
+    kl = terms.kl.mean(dim=0)
+    reconstruction = terms.reconstruction.mean().item()
+    return Evaluation(
+        log_likelihood=terms.log_likelihood.mean().item(),
+        log_likelihood_se=_standard_error(terms.log_likelihood),
+        elbo=reconstruction - kl.sum().item(),
+        reconstruction=reconstruction,
+        kl=kl.sum().item(),
+        kl_per_factor=kl.tolist(),
+        concentration_per_factor=terms.concentration.mean(dim=0).tolist(),
+        images=count,
+        samples=samples,
+        seed=seed,
+        split=split,
+        binarization="none" if data.settings.binarization == "none" else "fixed",
+        checkpoint=checkpoint,
+        dataset=data.settings.dataset,
+    )
+
+
+def _standard_error(values: Tensor) -> float:
+    """Of the mean; a single value says nothing about its own spread, so its error is 0."""
+    return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def _refuse_non_finite(terms: ImportanceTerms) -> None:
+    for name, values in terms._asdict().items():
+        per_image = torch.isfinite(values).reshape(len(values), -1).all(dim=1)
+        bad = int((~per_image).sum())
+        if bad:
+            raise NumericalError(
+                f"the {name.replace('_', '-')} of {bad} of {len(values)} images is not finite: the "
+                "model's weights have diverged"
+            )

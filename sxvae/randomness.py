@@ -1,0 +1,25 @@
+"""Random streams: seeded, separate for each purpose, and never at the caller's expense."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+
+import torch
+
+
+@contextlib.contextmanager
+def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Run a block on a stream of its own; PyTorch's global one is afterwards as it was before.
+
+    Args:
+        seed: the user's seed.
+        purpose: streams of one seed for different purposes are independent.
+        device: a CUDA device whose stream is needed too.
+    """
+    device = torch.device(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        yield
