@@ -1,0 +1,123 @@
+"""From a model's parts to ONNX graphs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from sxvae.model import ProductSpaceVAE
+
+OPSET = 20
+# Written down so that a newer exporter does not shut older runtimes out.
+_IR_VERSION = 10
+
+
+class EncoderGraph(nn.Module):
+    """x (batch, C, H, W) to mean_direction (batch, ambient) and concentration (batch, spheres)."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("x",)
+    outputs: ClassVar[tuple[str, ...]] = ("mean_direction", "concentration")
+
+    def __init__(self, model: ProductSpaceVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The posterior's parameters."""
+        return self.model.posterior_parameters(x)
+
+
+class DecoderGraph(nn.Module):
+    """z (batch, ambient) to mean (batch, C, H, W), the likelihood's mean."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("z",)
+    outputs: ClassVar[tuple[str, ...]] = ("mean",)
+
+    def __init__(self, model: ProductSpaceVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Pixel probabilities."""
+        mean: Tensor = self.model.decode(z).mean
+        return mean
+
+
+def to_onnx(
+    graph: EncoderGraph | DecoderGraph, example: Tensor, stamp: Mapping[str, str]
+) -> onnx.ModelProto:
+    """Export a graph with a dynamic batch, as one message without external data.
+
+    Args:
+        graph: on the CPU.
+        example: an input of at least two rows.
+        stamp: our metadata, put into the graph.
+
+    Raises:
+        onnx.checker.ValidationError: if the result is no valid graph.
+    """
+    with _quiet():
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    proto = program.model_proto
+    _strip(proto)
+    proto.ir_version = _IR_VERSION
+    onnx.helper.set_model_props(proto, dict(stamp))
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def ports(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
+    """Names, types and shapes, as the manifest has them; a text stands for a dynamic size."""
+    return [
+        {
+            "name": value.name,
+            "dtype": "float32",
+            "shape": [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim],
+        }
+        for value in values
+    ]
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """Remove what the exporter noted for debugging: source paths, which differ between machines."""
+    graph = proto.graph
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+    for part in (graph.node, graph.initializer, graph.input, graph.output, graph.value_info):
+        for item in part:
+            del item.metadata_props[:]
+            item.doc_string = ""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress reports and its own deprecation warnings off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,157 @@
+"""The bundle's manifest: read, and checked against the files beside it. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sxvae_runtime.errors import BundleError, BundleNotFoundError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One sphere of the latent space.
+
+    Attributes:
+        family: the posterior's family: "vmf".
+        dim: the sphere's dimension m.
+        ambient: the number of its coordinates, m + 1.
+        offset: where they start in a latent vector.
+    """
+
+    family: str
+    dim: int
+    ambient: int
+    offset: int
+
+    @property
+    def slice(self) -> slice:
+        """Its coordinates in a latent vector."""
+        return slice(self.offset, self.offset + self.ambient)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX graph.
+
+    Attributes:
+        file: its name in the bundle.
+        inputs: names and shapes; a text stands for a dynamic size.
+        outputs: likewise.
+    """
+
+    file: str
+    inputs: dict[str, tuple[int | str, ...]]
+    outputs: dict[str, tuple[int | str, ...]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle holds.
+
+    Attributes:
+        factors: in the order in which they lie in a latent vector.
+        input_shape: (C, H, W) of an image.
+        graphs: "encoder" and "decoder".
+        golden: the name of the file of example inputs and outputs.
+        content: the whole manifest as parsed.
+    """
+
+    factors: tuple[Factor, ...]
+    input_shape: tuple[int, ...]
+    graphs: dict[str, Graph]
+    golden: str
+    content: dict[str, Any]
+
+    @property
+    def ambient(self) -> int:
+        """The length of a latent vector."""
+        return sum(factor.ambient for factor in self.factors)
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest but its own entry `sha256`."""
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a manifest of ours, damaged or not."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "format_version" in content and "graphs" in content
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a bundle's manifest and check every file's hash.
+
+    Raises:
+        BundleNotFoundError: if the folder or one of its files is missing.
+        BundleError: if the manifest is no manifest, of a newer format, or a hash does not match.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleNotFoundError(f"there is no bundle at {folder}: it holds no {MANIFEST}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = int(content["format_version"])
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(
+            f"{path} is damaged or no manifest of sxvae; export the bundle again"
+        ) from None
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"{path} has format {version}, and this sxvae_runtime reads formats up to "
+            f"{FORMAT_VERSION}: install a newer one"
+        )
+    if content.get("sha256") != digest(content):
+        raise BundleError(f"{path} does not match its own checksum; export the bundle again")
+    try:
+        manifest = _parse(content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path} is incomplete ({error!r}); export the bundle again") from error
+    for entry in (*content["graphs"].values(), content["golden"]):
+        _check_file(folder, entry)
+    return manifest
+
+
+def _parse(content: Mapping[str, Any]) -> Manifest:
+    return Manifest(
+        factors=tuple(
+            Factor(str(f["family"]), int(f["dim"]), int(f["ambient"]), int(f["offset"]))
+            for f in content["factors"]
+        ),
+        input_shape=tuple(int(n) for n in content["input_shape"]),
+        graphs={
+            name: Graph(str(graph["file"]), _ports(graph["inputs"]), _ports(graph["outputs"]))
+            for name, graph in content["graphs"].items()
+        },
+        golden=str(content["golden"]["file"]),
+        content=dict(content),
+    )
+
+
+def _ports(entries: list[Mapping[str, Any]]) -> dict[str, tuple[int | str, ...]]:
+    return {str(entry["name"]): tuple(entry["shape"]) for entry in entries}
+
+
+def _check_file(folder: Path, entry: Mapping[str, Any]) -> None:
+    path = folder / str(entry["file"])
+    if path.parent != folder:
+        raise BundleError(f"{folder / MANIFEST} names a file outside its folder: {entry['file']}")
+    if not path.is_file():
+        raise BundleNotFoundError(f"{path} is missing; export the bundle again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        raise BundleError(
+            f"{path} is not the file that the manifest names (its SHA-256 differs): it was changed "
+            "or damaged; export the bundle again"
+        )
