@@ -1,0 +1,75 @@
+"""sxvae eval."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from sxvae.config import SplitName
+from sxvae.runs import find_checkpoint
+from sxvae_cli import options
+from sxvae_cli.console import print_json, remarks, say
+from sxvae_cli.figures import print_figures
+
+
+def evaluate(
+    checkpoint: options.Checkpoint = None,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples an image.")] = 500,
+    split: Annotated[SplitName, typer.Option(help="Which images.")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take the first so many images.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the posterior draws.")] = 0,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure a model: importance-weighted log-likelihood with its standard error, ELBO and KL.
+
+    Images are binarised once with a constant seed, so that everybody's figure means the same.
+    """
+    path = find_checkpoint(checkpoint, runs_dir)
+    if checkpoint is None:
+        say(f"evaluating {path}", quiet)
+    import sxvae
+    from sxvae.devices import resolve_device, threads_set
+    from sxvae.evaluation import evaluate as measure
+
+    target = resolve_device(device)
+    model, settings = sxvae.load(path, device=target)
+    stored = settings.data
+    if data_dir is not None:
+        stored = stored.model_copy(update={"data_dir": str(Path(data_dir).absolute())})
+    data = sxvae.load_data(stored)
+    with threads_set(threads), _progress(quiet) as on_progress:
+        figures = measure(
+            model,
+            data,
+            split=split,
+            samples=samples,
+            seed=seed,
+            limit=limit,
+            checkpoint=str(path),
+            on_progress=on_progress,
+        ).as_dict()
+    if json:
+        print_json(figures)
+    else:
+        print_figures(figures)
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing in a log."""
+    with Progress(console=remarks, disable=quiet or not remarks.is_terminal) as progress:
+        task = progress.add_task("images", total=None)
+        yield lambda done, images: progress.update(task, completed=done, total=images)

@@ -1,0 +1,30 @@
+"""The table of a model's test figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sxvae_cli.console import print_table
+
+
+def print_figures(figures: dict[str, Any]) -> None:
+    """Print what `sxvae eval --json` gives as a table."""
+    rows = [
+        (
+            "log-likelihood",
+            f"{figures['log_likelihood']:.3f} ± {figures['log_likelihood_se']:.3f} nats",
+        ),
+        ("ELBO", f"{figures['elbo']:.3f} nats"),
+        ("reconstruction", f"{figures['reconstruction']:.3f} nats"),
+        ("KL", f"{figures['kl']:.3f} nats"),
+        ("KL per factor", _numbers(figures["kl_per_factor"])),
+        ("concentration per factor", _numbers(figures["concentration_per_factor"])),
+        ("images", f"{figures['images']} of {figures['dataset']}, {figures['split']} split"),
+        ("importance samples", f"{figures['samples']} an image, seed {figures['seed']}"),
+        ("checkpoint", figures["checkpoint"]),
+    ]
+    print_table("Test figures" if figures["split"] == "test" else "Figures", rows)
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)

@@ -1,0 +1,109 @@
+"""How a training looks on a terminal, and in a log. For commands that need PyTorch anyway."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from sxvae.config import RunSettings
+from sxvae.runs import RunDirectory
+from sxvae.training import Observer
+from sxvae_cli.console import remarks, say
+
+
+class PlainProgress(Observer):
+    """A line an epoch, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+        self._first = 0
+        self._start = 0.0
+
+    def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
+        """Note where the run goes, and when."""
+        self._epochs, self._first, self._start = settings.training.epochs, done, time.monotonic()
+        say(_opening(run, settings, done))
+
+    def epoch_ended(self, metrics: dict[str, Any]) -> None:
+        """Print the epoch's line."""
+        epoch = metrics["epoch"]
+        pace = (time.monotonic() - self._start) / (epoch - self._first)
+        left = round(pace * (self._epochs - epoch))
+        say(
+            f"epoch {epoch}/{self._epochs}  {_figures(metrics)}  "
+            f"time left {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
+        )
+
+
+class LiveProgress(Observer):
+    """A bar that moves with every step, for terminals."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=remarks,
+        )
+        self._task: TaskID | None = None
+        self._evaluation: TaskID | None = None
+        self._steps = 1
+        self._step = 0
+
+    def __enter__(self) -> LiveProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
+        """Show the bar."""
+        self._progress.console.print(_opening(run, settings, done), soft_wrap=True)
+        self._steps = steps
+        self._step = done * steps
+        self._task = self._progress.add_task(
+            "epoch", total=settings.training.epochs, completed=done, figures=""
+        )
+
+    def stepped(self) -> None:
+        """Move the bar by a step."""
+        self._step += 1
+        if self._task is not None:
+            self._progress.update(self._task, completed=self._step / self._steps)
+
+    def epoch_ended(self, metrics: dict[str, Any]) -> None:
+        """Show the epoch's figures beside the bar."""
+        if self._task is not None:
+            self._step = metrics["epoch"] * self._steps
+            self._progress.update(self._task, completed=metrics["epoch"], figures=_figures(metrics))
+
+    def evaluated(self, done: int, images: int) -> None:
+        """Show the evaluation's own bar."""
+        if self._evaluation is None:
+            self._evaluation = self._progress.add_task("test images", total=images, figures="")
+        self._progress.update(self._evaluation, completed=done)
+
+
+def _opening(run: RunDirectory, settings: RunSettings, done: int) -> str:
+    begun = f"going on after {done} epochs" if done else "training"
+    model, data = settings.model, settings.data
+    return f"{run.path}: {begun} on {data.dataset}, latent space {model.space}"
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    return (
+        f"loss {metrics['loss']:.2f}  reconstruction {metrics['reconstruction']:.2f}  "
+        f"KL {metrics['kl']:.2f}  validation ELBO {metrics['val_elbo']:.2f}"
+    )
