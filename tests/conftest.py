@@ -1,0 +1,85 @@
+"""What the tests share. Each folder mirrors one import package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+# A training that ends in seconds and still has a best epoch after burn-in.
+SHORT_TRAINING = ("--epochs", "4", "--burn-in", "1", "--kl-warmup", "2", "--eval-samples", "20")
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+# The tests run two at a time, and small models gain nothing from a second thread.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_chance() -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def _run(*args: str | Path, cwd: Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "sxvae_cli", *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+    )
+    if code is not None:
+        assert done.returncode == code, f"exit {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run `sxvae` as a user does, in an empty folder; `code` is the exit status to expect."""
+
+    def run(
+        *args: str | Path, code: int | None = 0, cwd: Path = tmp_path
+    ) -> subprocess.CompletedProcess[str]:
+        return _run(*args, cwd=cwd, code=code)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the command line on digits, over three factors of two dimensions."""
+    folder = tmp_path_factory.mktemp("trained")
+    _run("train", "--z-dims", "4,2,4", *SHORT_TRAINING, "--name", "run", cwd=folder)
+    return folder / "runs" / "run"
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that the command line exports from `trained`."""
+    folder = tmp_path_factory.mktemp("exported") / "bundle"
+    _run("export", trained, "--onnx", "--out", folder, cwd=folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """A folder with the real MNIST files: `SXVAE_DATA_DIR`, or one beside the checkout."""
+    named = os.environ.get("SXVAE_DATA_DIR")
+    folders = (
+        [Path(named)] if named else [raw.parents[1] for raw in ROOT.parent.glob("*/data/MNIST/raw")]
+    )
+    for folder in folders:
+        if (folder / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+            return folder
+    pytest.skip("the MNIST files are not here: set SXVAE_DATA_DIR to a folder that has them")

@@ -40,7 +40,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="sxvae", standalone_mode=False)
     except _UsageProblem as problem:
         return _wrong_usage(problem)
     except (KeyboardInterrupt, typer.Abort):

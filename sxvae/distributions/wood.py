@@ -64,7 +64,9 @@ def _symmetric_beta(like: Tensor, ambient: int) -> tuple[Tensor, Tensor]:
 
 def _draw(concentration: Tensor, ambient: int) -> Tensor:
     """The accepted e for each concentration (float64, one axis); only rejected ones are redrawn."""
-    envelope = _envelope(concentration, ambient)
+    # A negative concentration becomes one that never accepts, as infinite ones are anyway.
+    valid = torch.where(concentration >= 0, concentration, math.nan)
+    envelope = _envelope(valid, ambient)
     result = torch.empty_like(concentration)
     pending = torch.arange(concentration.numel(), device=concentration.device)
     for _ in range(_MAX_ROUNDS):

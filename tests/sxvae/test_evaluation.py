@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sxvae import ImageData, ProductSpace, ProductSpaceVAE, Split, evaluate, load_data
+from sxvae.errors import ConfigError, DataError, NumericalError
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def model(data: ImageData) -> ProductSpaceVAE:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return ProductSpaceVAE(ProductSpace.parse("4,2,4"), data.image_shape, (32,))
+
+
+def test_figures_of_an_untrained_model(model: ProductSpaceVAE, data: ImageData) -> None:
+    figures = evaluate(model, data, samples=50)
+    assert figures.log_likelihood == pytest.approx(-64 * math.log(2), abs=1.5)
+    assert figures.log_likelihood >= figures.elbo
+    assert figures.elbo == pytest.approx(figures.reconstruction - figures.kl)
+    assert figures.kl == pytest.approx(sum(figures.kl_per_factor))
+    assert len(figures.kl_per_factor) == len(figures.concentration_per_factor) == 3
+    assert (figures.images, figures.samples, figures.seed) == (250, 50, 0)
+    assert (figures.split, figures.binarization, figures.dataset) == ("test", "fixed", "digits")
+
+
+def test_the_seed_drives_the_draws_only(model: ProductSpaceVAE, data: ImageData) -> None:
+    before = torch.get_rng_state()
+    first, again = (evaluate(model, data, samples=3, seed=5) for _ in range(2))
+    other = evaluate(model, data, samples=3, seed=6)
+    assert first == again
+    assert first.log_likelihood != other.log_likelihood
+    assert first.kl == other.kl  # closed form: the images are the same
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_limit_and_split(model: ProductSpaceVAE, data: ImageData) -> None:
+    seen: list[tuple[int, int]] = []
+    figures = evaluate(
+        model,
+        data,
+        split="validation",
+        samples=2,
+        limit=120,
+        on_progress=lambda *done: seen.append(done),
+    )
+    assert figures.images == 120
+    assert seen == [(100, 120), (120, 120)]
+    assert evaluate(model, data, samples=2, limit=10_000).images == 250
+    assert evaluate(model, data, samples=2, limit=1).log_likelihood_se == 0
+
+
+def test_the_standard_error_is_that_of_the_mean(model: ProductSpaceVAE, data: ImageData) -> None:
+    figures = evaluate(model, data, samples=500)
+    x = data.fixed("test").grey(slice(None))
+    spread = model.importance_log_likelihood(x, 500).std().item()
+    assert figures.log_likelihood_se == pytest.approx(spread / math.sqrt(250), rel=0.1)
+
+
+def test_refusals(model: ProductSpaceVAE, data: ImageData) -> None:
+    with pytest.raises(ConfigError, match="samples: at least 1"):
+        evaluate(model, data, samples=0)
+    with pytest.raises(ConfigError, match="limit: at least 1"):
+        evaluate(model, data, limit=0)
+    small = Split(torch.zeros(3, 1, 4, 4))
+    with pytest.raises(DataError, match="have the shape"):
+        evaluate(model, ImageData(small, small, small))
+
+
+def test_a_non_finite_figure_is_an_error_and_not_left_out(data: ImageData) -> None:
+    model = ProductSpaceVAE(ProductSpace.parse("2"), data.image_shape, (8,))
+    with torch.no_grad():
+        list(model.decoder.parameters())[-1][0] = torch.nan
+    with pytest.raises(NumericalError, match="log-likelihood of 7 of 7 images is not finite"):
+        evaluate(model, data, samples=2, limit=7)

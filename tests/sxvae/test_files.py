@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sxvae.errors import OutputError
+from sxvae.files import moved_aside, new_folder, write_atomically
+
+
+def _ours(folder: Path) -> bool:
+    return (folder / "mark").exists()
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"old", b"new"):
+        write_atomically(path, content)
+        assert path.read_bytes() == content
+    assert _names(tmp_path) == ["file"]
+
+
+def test_unwritable_places_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="can't be written"):
+        write_atomically(tmp_path / "file" / "x", b"")
+    with (
+        pytest.raises(OutputError, match="can't be written"),
+        new_folder(tmp_path / "file" / "x", False, _ours),
+    ):
+        pass
+    assert _names(tmp_path) == ["file"]
+
+
+def test_new_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "target"
+    with new_folder(target, False, _ours) as staging:
+        (staging / "mark").touch()
+        assert not target.exists()
+    assert _names(target) == ["mark"]
+    assert _names(target.parent) == ["target"]
+
+
+def test_new_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "mark").write_text("old")
+
+    def fail_half_way() -> None:
+        with new_folder(target, True, _ours) as staging:
+            (staging / "mark").write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert (target / "mark").read_text() == "old"
+    assert _names(tmp_path) == ["target"]
+
+
+def test_new_folder_replaces_only_ours_and_only_by_force(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    with new_folder(target, False, _ours) as staging:  # an empty folder may be taken
+        (staging / "mark").write_text("first")
+    with pytest.raises(OutputError, match="--force"), new_folder(target, False, _ours):
+        pass
+    with new_folder(target, True, _ours) as staging:
+        (staging / "mark").write_text("second")
+    assert (target / "mark").read_text() == "second"
+    (target / "mark").rename(target / "someone's file")
+    with pytest.raises(OutputError, match="not one of ours"), new_folder(target, True, _ours):
+        pass
+    assert _names(target) == ["someone's file"]
+    assert _names(tmp_path) == ["target"]
+
+
+def test_moved_aside_undoes_what_a_failing_block_made(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+
+    def fail_half_way() -> None:
+        with moved_aside(target):
+            target.mkdir()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert _names(tmp_path) == []

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sxvae import ProductSpace, ProductSpaceVAE
+from sxvae import model as model_module
+from sxvae.errors import ConfigError
+
+
+@pytest.fixture
+def model() -> ProductSpaceVAE:
+    return ProductSpaceVAE(ProductSpace.parse("4,2,4"), (1, 8, 8), (32, 16))
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.bernoulli(torch.full((6, 1, 8, 8), 0.3))
+
+
+def test_layers_are_mirrored(model: ProductSpaceVAE) -> None:
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    widths = [(layer.in_features, layer.out_features) for layer in linear]
+    assert widths == [(64, 32), (32, 16), (13, 16), (16, 32), (32, 64), (16, 13), (16, 3)]
+
+
+def test_heads(model: ProductSpaceVAE, x: Tensor) -> None:
+    loc, concentration = model.posterior_parameters(x)
+    assert (concentration > 1).all()
+    for factor in model.space.factors:
+        torch.testing.assert_close(loc[:, factor.slice].norm(dim=-1), torch.ones(6))
+
+
+def test_encode_and_decode_are_distributions(model: ProductSpaceVAE, x: Tensor) -> None:
+    posterior = model.encode(x)
+    assert posterior.batch_shape == (6,)
+    assert posterior.event_shape == (13,)
+    z = posterior.rsample((2,))
+    likelihood = model.decode(z)
+    assert likelihood.batch_shape == (2, 6)
+    assert likelihood.mean.shape == (2, 6, 1, 8, 8)
+    by_hand = x * likelihood.mean.log() + (1 - x) * (1 - likelihood.mean).log()
+    torch.testing.assert_close(likelihood.log_prob(x), by_hand.sum(dim=(-1, -2, -3)))
+
+
+def test_elbo_is_the_sum_of_its_parts(model: ProductSpaceVAE, x: Tensor) -> None:
+    terms = model.elbo(x, kl_weight=0.3)
+    assert terms.kl.shape == (6, 3)
+    assert (terms.kl > 0).all()
+    torch.testing.assert_close(terms.elbo, terms.reconstruction - 0.3 * terms.kl.sum(dim=-1))
+    terms.elbo.mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_log_likelihood_is_above_the_elbo_and_grows(model: ProductSpaceVAE, x: Tensor) -> None:
+    terms = model.importance_terms(x, 2_000)
+    elbo = terms.reconstruction - terms.kl.sum(dim=-1)
+    assert (terms.log_likelihood > elbo).all()
+    few = torch.stack([model.importance_log_likelihood(x, 1) for _ in range(2_000)]).mean(dim=0)
+    torch.testing.assert_close(few, elbo, atol=0.15, rtol=0)
+    assert terms.log_likelihood.dtype == torch.float64
+
+
+def test_log_likelihood_equals_the_integral_on_a_circle() -> None:
+    """On S^1 the marginal likelihood is a one-dimensional integral, so it is known."""
+    model = ProductSpaceVAE(ProductSpace.parse("1"), (1, 2, 2), (8,)).double()
+    x = torch.tensor([[1.0, 0, 1, 1], [0, 0, 0, 1]]).double().reshape(2, 1, 2, 2)
+    angles = torch.linspace(0, 2 * math.pi, 10_001, dtype=torch.float64)[:-1]
+    circle = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    with torch.no_grad():
+        given_z = model.decode(circle[:, None].expand(-1, 2, -1)).log_prob(x)
+    exact = torch.logsumexp(given_z, dim=0) - math.log(len(angles))
+    torch.testing.assert_close(
+        model.importance_log_likelihood(x, 200_000), exact, atol=2e-3, rtol=0
+    )
+
+
+def test_chunks_add_up_to_the_whole(
+    model: ProductSpaceVAE, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many chunks and one chunk estimate the same, within their own spread."""
+    whole = model.importance_terms(x, 20_000)
+    monkeypatch.setattr(model_module, "_CHUNK_BYTES", 6 * 64 * 4 * 7)
+    chunks = model._chunks(6, 20_000)
+    assert max(chunks) == 7
+    assert sum(chunks) == 20_000
+    parts = model.importance_terms(x, 20_000)
+    for ours, theirs in zip(parts, whole, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0.05, rtol=0)
+
+
+_PEAK = """
+import resource, sys, torch
+from sxvae import ProductSpace, ProductSpaceVAE
+model = ProductSpaceVAE(ProductSpace.parse("4,4"), (1, 28, 28), (32,))
+x = torch.zeros(20, 1, 28, 28)
+model.importance_log_likelihood(x, 50)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model.importance_log_likelihood(x, int(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+def test_memory_does_not_grow_with_the_samples() -> None:
+    """5,000 samples at once would be 20 x 5000 x 784 x 4 bytes = 314 MB for the logits alone."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, "5000"], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 150 * 1024  # KiB; the chunk itself, with its temporaries, may come
+
+
+class _OwnDecoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(10, 64)
+
+    def forward(self, z: Tensor) -> Tensor:
+        logits: Tensor = self.layer(z).view(-1, 1, 8, 8)
+        return logits
+
+
+def test_own_networks(x: Tensor) -> None:
+    encoder = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
+    model = ProductSpaceVAE(
+        ProductSpace.parse("4,4"), (1, 8, 8), encoder=encoder, decoder=_OwnDecoder()
+    )
+    assert encoder[1].num_batches_tracked == 0  # looking for its width leaves it as it was
+    assert model.elbo(x).elbo.shape == (6,)
+    with pytest.raises(ConfigError, match="both encoder and decoder"):
+        ProductSpaceVAE(ProductSpace.parse("4,4"), (1, 8, 8), encoder=encoder)
+    with pytest.raises(ConfigError, match="features"):
+        ProductSpaceVAE(
+            ProductSpace.parse("4,4"), (1, 8, 8), encoder=nn.Identity(), decoder=_OwnDecoder()
+        )
+    with pytest.raises(ConfigError, match="the decoder maps"):
+        ProductSpaceVAE(
+            ProductSpace.parse("4,4"), (1, 4, 4), encoder=nn.Flatten(), decoder=_OwnDecoder()
+        )
+
+
+def test_no_sample_is_refused(model: ProductSpaceVAE, x: Tensor) -> None:
+    with pytest.raises(ValueError, match="at least one importance sample"):
+        model.importance_log_likelihood(x, 0)

@@ -1,0 +1,218 @@
+"""The other commands as processes, on a run and a bundle that the command line made."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+KEYS = {
+    "log_likelihood",
+    "log_likelihood_se",
+    "elbo",
+    "reconstruction",
+    "kl",
+    "kl_per_factor",
+    "concentration_per_factor",
+    "images",
+    "samples",
+    "seed",
+    "split",
+    "binarization",
+    "checkpoint",
+    "dataset",
+}
+
+
+def test_eval_json(cli: Cli, trained: Path) -> None:
+    figures = json.loads(cli("eval", trained, "--samples", "50", "--json").stdout)
+    assert set(figures) == KEYS
+    assert figures["log_likelihood"] >= figures["elbo"]
+    assert figures["kl"] == pytest.approx(math.fsum(figures["kl_per_factor"]))
+    assert len(figures["concentration_per_factor"]) == 3
+    assert (figures["images"], figures["samples"], figures["split"]) == (250, 50, "test")
+    assert figures["checkpoint"] == str(trained / "best.safetensors")
+
+
+def test_eval_takes_a_file_a_run_a_name_or_the_newest(cli: Cli, trained: Path) -> None:
+    quick = ("--samples", "2", "--limit", "20", "--json")
+    runs = ("--runs-dir", trained.parent)
+    outputs = [
+        cli("eval", *target, *quick)
+        for target in (
+            (trained / "best.safetensors",),
+            (trained,),
+            (trained.name, *runs),
+            runs,
+        )
+    ]
+    figures = [json.loads(done.stdout) for done in outputs]
+    assert all(found == figures[0] for found in figures)
+    assert outputs[-1].stderr == f"evaluating {trained / 'best.safetensors'}\n"
+    assert outputs[0].stderr == ""
+
+
+def test_eval_options(cli: Cli, trained: Path) -> None:
+    done = cli("eval", trained, "--split", "validation", "--limit", "30", "--samples", "3")
+    assert "30 of digits, validation split" in done.stdout
+    assert "±" in done.stdout
+    assert "--split" in cli("eval", trained, "--split", "all", code=2).stderr
+    assert "--samples" in cli("eval", trained, "--samples", "0", code=2).stderr
+
+
+def test_export_says_what_it_wrote(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    done = cli("export", trained, "--onnx", "--out", "bundle")
+    assert done.stderr == ""
+    assert "largest difference from PyTorch" in done.stdout
+    result = json.loads(
+        cli("export", trained, "--onnx", "--out", "bundle", "--force", "--json").stdout
+    )
+    assert result["largest_difference"] < 1e-4
+    assert sorted(result["files"]) == sorted(
+        path.name for path in Path(tmp_path / "bundle").iterdir()
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_export_refusals(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    assert "--onnx" in cli("export", trained, code=2).stderr
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "thesis.tex").touch()
+    done = cli("export", trained, "--onnx", "--out", out, "--force", code=1)
+    assert "not one of ours" in done.stderr
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+    blocked = tmp_path / "file"
+    blocked.touch()
+    done = cli("export", trained, "--onnx", "--out", blocked / "bundle", code=1)
+    assert "can't be written" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "file"]
+
+
+def test_an_existing_bundle_is_replaced_only_by_force(
+    cli: Cli, trained: Path, bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    shutil.copytree(bundle, out)
+    (out / "manifest.json").rename(out / "kept")
+    shutil.copy(bundle / "manifest.json", out)
+    assert "--force" in cli("export", trained, "--onnx", "--out", out, code=1).stderr
+    assert (out / "kept").exists()
+    cli("export", trained, "--onnx", "--out", out, "--force")
+    assert not (out / "kept").exists()
+
+
+@pytest.mark.parametrize("kind", ["run", "checkpoint", "bundle"])
+def test_sample(cli: Cli, trained: Path, bundle: Path, tmp_path: Path, kind: str) -> None:
+    source = {"run": trained, "checkpoint": trained / "last.safetensors", "bundle": bundle}[kind]
+    done = cli("sample", source, "--n", "10", "--out", "x.png")
+    assert done.stdout == "x.png\n"
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size == (4 * 34 + 2, 3 * 34 + 2)
+        assert len(set(picture.tobytes())) > 20
+    first = (tmp_path / "x.png").read_bytes()
+    assert "--force" in cli("sample", source, "--out", "x.png", code=1).stderr
+    cli("sample", source, "--n", "10", "--out", "x.png", "--force")
+    assert (tmp_path / "x.png").read_bytes() == first
+    cli("sample", source, "--n", "10", "--out", "x.png", "--force", "--seed", "1")
+    assert (tmp_path / "x.png").read_bytes() != first
+
+
+def test_sample_refusals(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    done = cli("sample", trained, "--out", "missing/x.png", code=1)
+    assert "can't be written" in done.stderr
+    assert "is a folder" in cli("sample", trained, "--out", tmp_path, code=1).stderr
+    assert "no run under runs" in cli("sample", code=1).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect(cli: Cli, trained: Path, bundle: Path) -> None:
+    text = cli("inspect", trained).stdout
+    assert "S^4 x S^2 x S^4" in text
+    assert "model.head.loc.weight" in text
+    content = json.loads(cli("inspect", trained / "last.safetensors", "--json").stdout)
+    assert content["epoch"] == 4
+    assert content["kind"] == "last"
+    assert content["tensors"]["model.head.loc.weight"] == {"dtype": "float32", "shape": [13, 128]}
+    assert "decoder.onnx" in cli("inspect", bundle).stdout
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert json.loads(cli("inspect", bundle, "--json").stdout) == manifest
+
+
+def test_verify(cli: Cli, bundle: Path) -> None:
+    assert "is sound" in cli("verify", bundle).stdout
+    assert json.loads(cli("verify", bundle, "--json").stdout)["largest_difference"] < 1e-4
+
+
+def test_damaged_files_are_refused_everywhere(
+    cli: Cli, trained: Path, bundle: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "best.safetensors"
+    damaged.write_bytes((trained / "best.safetensors").read_bytes()[:-1])
+    for arguments in (
+        ("eval", damaged),
+        ("inspect", damaged),
+        ("sample", damaged),
+        ("export", damaged, "--onnx"),
+    ):
+        done = cli(*arguments, code=1)
+        assert "damaged" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    broken = tmp_path / "bundle"
+    shutil.copytree(bundle, broken)
+    (broken / "decoder.onnx").write_bytes((broken / "encoder.onnx").read_bytes())
+    for command in ("verify", "sample", "inspect"):
+        done = cli(command, broken, code=1)
+        assert "decoder.onnx is not the file that the manifest names" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert "no bundle at" in cli("verify", trained, code=1).stderr
+    assert "there is no checkpoint" in cli("inspect", "nowhere", code=1).stderr
+
+
+@pytest.mark.parametrize("command", ["--help", "inspect", "verify", "sample"])
+def test_commands_that_need_no_torch_do_not_import_it(
+    bundle: Path, tmp_path: Path, command: str
+) -> None:
+    arguments = {
+        "--help": ["--help"],
+        "inspect": ["inspect", str(bundle)],
+        "verify": ["verify", str(bundle)],
+        "sample": ["sample", str(bundle), "--out", str(tmp_path / "x.png")],
+    }[command]
+    code = (
+        "import sys\n"
+        "from sxvae_cli.main import main\n"
+        f"sys.argv = ['sxvae', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "except SystemExit as exit:\n    assert exit.code == 0\n"
+        "loaded = {'torch', 'torchvision', 'sklearn', 'onnx'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_inspecting_a_checkpoint_imports_no_torch(trained: Path) -> None:
+    code = (
+        "import sys\n"
+        "from sxvae_cli.main import app\n"
+        f"app(['inspect', {str(trained)!r}], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_usage(cli: Cli) -> None:
+    assert "Commands" in cli("--help").stdout
+    for command in ("train", "eval", "export", "sample", "inspect", "verify"):
+        assert "Options" in cli(command, "--help").stdout
+    assert "Did you mean 'train'" in cli("trian", code=2).stderr
+    assert "see sxvae eval --help" in cli("eval", "--bogus", code=2).stderr

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+import sxvae
+from sxvae import ProductSpace, ProductSpaceVAE
+from sxvae.checkpoint import write_checkpoint
+from sxvae.config import DataSettings, RunSettings, TrainingSettings
+from sxvae.errors import CheckpointError, OutputError
+from sxvae.loading import to_arrays
+from sxvae_export import bundle as bundle_module
+from sxvae_export import export_bundle
+from sxvae_runtime.manifest import digest
+
+
+def _checkpoint(path: Path, model: ProductSpaceVAE) -> Path:
+    settings = RunSettings(model=model.settings, data=DataSettings(), training=TrainingSettings())
+    tensors = {f"model.{name}": array for name, array in to_arrays(model.state_dict()).items()}
+    write_checkpoint(path, tensors, {"settings": settings.model_dump(mode="json"), "epoch": 1})
+    return path
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    model = ProductSpaceVAE(ProductSpace.parse("3,1,3"), (1, 4, 4), (8,))
+    return _checkpoint(tmp_path / "small.safetensors", model)
+
+
+def _graph(bundle: Path, name: str) -> onnx.ModelProto:
+    return onnx.load(bundle / f"{name}.onnx", load_external_data=False)
+
+
+def test_files(bundle: Path) -> None:
+    assert sorted(path.name for path in bundle.iterdir()) == [
+        "decoder.onnx",
+        "encoder.onnx",
+        "golden.safetensors",
+        "manifest.json",
+    ]
+
+
+def test_manifest(bundle: Path, trained: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["format_version"] == 1
+    assert manifest["sha256"] == digest(manifest)
+    assert manifest["factors"] == [
+        {"family": "vmf", "dim": 4, "ambient": 5, "offset": 0},
+        {"family": "vmf", "dim": 2, "ambient": 3, "offset": 5},
+        {"family": "vmf", "dim": 4, "ambient": 5, "offset": 8},
+    ]
+    assert manifest["input_shape"] == [1, 8, 8]
+    assert manifest["binarization"] == "dynamic"
+    provenance = manifest["provenance"]
+    checkpoint = sxvae.checkpoint.read_checkpoint(trained / "best.safetensors")
+    assert provenance["checkpoint_sha256"] == checkpoint.sha256
+    assert provenance["dataset"] == "digits"
+    assert provenance["metrics"]["val_elbo"] == checkpoint.metadata["metrics"]["val_elbo"]
+    for entry in (*manifest["graphs"].values(), manifest["golden"]):
+        content = (bundle / entry["file"]).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_graphs_have_a_dynamic_batch_and_the_stated_ports(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    ports = {
+        name: [
+            {port["name"]: port["shape"] for port in manifest["graphs"][name][side]}
+            for side in ("inputs", "outputs")
+        ]
+        for name in ("encoder", "decoder")
+    }
+    assert ports == {
+        "encoder": [
+            {"x": ["batch", 1, 8, 8]},
+            {"mean_direction": ["batch", 13], "concentration": ["batch", 3]},
+        ],
+        "decoder": [{"z": ["batch", 13]}, {"mean": ["batch", 1, 8, 8]}],
+    }
+    for name in ports:
+        proto = _graph(bundle, name)
+        onnx.checker.check_model(proto, full_check=True)
+        assert [entry.version for entry in proto.opset_import if entry.domain == ""] == [20]
+        assert manifest["graphs"][name]["opset"] == 20
+
+
+def test_graphs_tell_nothing_of_the_machine_that_made_them(bundle: Path) -> None:
+    for name in ("encoder", "decoder"):
+        proto = _graph(bundle, name)
+        assert {entry.key: entry.value for entry in proto.metadata_props} == {
+            "sxvae.format_version": "1",
+            "sxvae.version": sxvae.__version__,
+            "sxvae.graph": name,
+        }
+        content = (bundle / f"{name}.onnx").read_bytes()
+        assert b".py" not in content
+        assert not any(tensor.external_data for tensor in proto.graph.initializer)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 300])
+def test_graphs_equal_the_model(bundle: Path, trained: Path, batch: int) -> None:
+    model, _ = sxvae.load(trained / "best.safetensors")
+    x = torch.rand(batch, *model.settings.input_shape)
+    z = model.prior().sample((batch,))
+    with torch.no_grad():
+        expected = [*model.posterior_parameters(x), model.decode(z).mean]
+    found = []
+    for name, value in (("encoder", x), ("decoder", z)):
+        session = onnxruntime.InferenceSession(bundle / f"{name}.onnx")
+        found += session.run(None, {session.get_inputs()[0].name: value.numpy()})
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(small: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy = Path(shutil.copy(small, elsewhere))
+    export_bundle(small, tmp_path / "a")
+    export_bundle(copy, tmp_path / "b")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_large_concentrations_pass_the_relative_check(tmp_path: Path) -> None:
+    """Trained concentrations reach 1,000, where float32 itself is no better than 1e-4."""
+    model = ProductSpaceVAE(ProductSpace.parse("3,3"), (1, 4, 4), (8,))
+    with torch.no_grad():
+        model.head.concentration.bias.fill_(5_000.0)
+    exported = export_bundle(_checkpoint(tmp_path / "x.safetensors", model), tmp_path / "out")
+    assert exported.largest_difference < 1e-4
+
+
+def test_a_graph_that_differs_from_the_model_is_not_written(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = bundle_module.run_graph
+    monkeypatch.setattr(
+        bundle_module, "run_graph", lambda path, x: [part + 1e-3 for part in true(path, x)]
+    )
+    with pytest.raises(OutputError, match=r"differ from PyTorch's by 0\.001"):
+        export_bundle(small, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["small.safetensors"]
+
+
+def test_nothing_is_written_for_a_bad_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        export_bundle(tmp_path / "none.safetensors", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sxvae_runtime
+from sxvae_runtime import BundleError, BundleNotFoundError, InputError
+from sxvae_runtime.manifest import digest
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def app(bundle: Path) -> sxvae_runtime.Bundle:
+    return sxvae_runtime.load(bundle)
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return np.random.default_rng(0).random((5, 1, 8, 8))
+
+
+def _norms(app: sxvae_runtime.Bundle, z: np.ndarray) -> np.ndarray:
+    return np.stack([np.linalg.norm(z[..., f.slice], axis=-1) for f in app.factors], axis=-1)
+
+
+def test_encode_and_decode(app: sxvae_runtime.Bundle, x: np.ndarray) -> None:
+    q = app.encode(x)
+    assert q.mean_direction.shape == (5, 13)
+    assert q.concentration.shape == (5, 3)
+    assert q.scale is None
+    np.testing.assert_allclose(_norms(app, q.mean_direction), 1, atol=1e-6)
+    mean = app.decode(q.mean_direction)
+    assert mean.shape == (5, 1, 8, 8)
+    assert mean.dtype == np.float32
+    assert ((mean > 0) & (mean < 1)).all()
+    np.testing.assert_array_equal(app.reconstruct(x), mean)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_any_floating_type_and_memory_layout(
+    app: sxvae_runtime.Bundle,
+    x: np.ndarray,
+    dtype: Any,
+) -> None:
+    expected = app.encode(x.astype(dtype).astype(np.float32)).mean_direction
+    reversed_twice = x.astype(dtype)[::-1, ..., ::-1][::-1, ..., ::-1]
+    fortran = np.asfortranarray(x.astype(dtype))
+    for view in (reversed_twice, fortran):
+        np.testing.assert_array_equal(app.encode(view).mean_direction, expected)
+
+
+def test_uint8_is_divided_by_255(app: sxvae_runtime.Bundle) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
+    scaled = app.encode(pixels / 255)
+    np.testing.assert_allclose(app.encode(pixels).mean_direction, scaled.mean_direction, atol=1e-6)
+
+
+def test_an_empty_batch_is_an_empty_result(app: sxvae_runtime.Bundle) -> None:
+    q = app.encode(np.zeros((0, 1, 8, 8)))
+    assert q.mean_direction.shape == (0, 13)
+    assert app.decode(q.mean_direction).shape == (0, 1, 8, 8)
+    assert app.sample_posterior(q, 2, seed=0).shape == (2, 0, 13)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros((1, 8, 8)), r"shape \(1, 8, 8\); \(n, 1, 8, 8\) is needed"),
+        (np.zeros((2, 1, 8, 7)), "is needed"),
+        (np.full((1, 1, 8, 8), np.nan), "not finite"),
+        (np.full((1, 1, 8, 8), np.inf), "not finite"),
+        (np.full((1, 1, 8, 8), 1.01), r"\[0, 1\]"),
+        (np.full((1, 1, 8, 8), -0.01), r"\[0, 1\]"),
+        (np.zeros((1, 1, 8, 8), dtype=np.int64), "type int64; floating point or uint8"),
+        (np.zeros((1, 1, 8, 8), dtype=bool), "type bool"),
+        ([["a"]], "shape"),
+    ],
+)
+def test_bad_images_are_refused(
+    app: sxvae_runtime.Bundle,
+    value: Any,
+    message: str,
+) -> None:
+    for method in (app.encode, app.reconstruct):
+        with pytest.raises(InputError, match=message):
+            method(value)
+
+
+def test_bad_latent_vectors_are_refused(app: sxvae_runtime.Bundle) -> None:
+    z = app.sample_prior(2, seed=0)
+    with pytest.raises(InputError, match=r"\(n, 13\) is needed"):
+        app.decode(z[0])
+    with pytest.raises(InputError, match="not finite"):
+        app.decode(z * np.nan)
+    z[1, 5:8] *= 2
+    with pytest.raises(InputError, match=r"norm 2 in factor 1 \(S\^2\)"):
+        app.decode(z)
+
+
+def test_sampling_the_prior(app: sxvae_runtime.Bundle) -> None:
+    z = app.sample_prior(20_000, seed=0)
+    assert z.dtype == np.float32
+    np.testing.assert_allclose(_norms(app, z), 1, atol=1e-6)
+    # Each coordinate has mean 0 and variance 1/p: 5 standard errors over 13 of them.
+    for factor in app.factors:
+        assert np.abs(z[:, factor.slice].mean(axis=0)).max() < 5 / np.sqrt(20_000 * factor.ambient)
+    np.testing.assert_array_equal(app.sample_prior(3, seed=7), app.sample_prior(3, seed=7))
+    assert not np.array_equal(app.sample_prior(3, seed=7), app.sample_prior(3, seed=8))
+    assert not np.array_equal(app.sample_prior(3), app.sample_prior(3))
+    rng = np.random.default_rng(7)
+    np.testing.assert_array_equal(app.sample_prior(3, seed=rng), app.sample_prior(3, seed=7))
+    assert not np.array_equal(app.sample_prior(3, seed=rng), app.sample_prior(3, seed=7))
+    with pytest.raises(InputError, match="n must be at least 1"):
+        app.sample_prior(0)
+
+
+def test_sampling_the_posterior(app: sxvae_runtime.Bundle, x: np.ndarray) -> None:
+    q = app.encode(x)
+    z = app.sample_posterior(q, samples=8, seed=0)
+    assert z.shape == (8, 5, 13)
+    np.testing.assert_allclose(_norms(app, z), 1, atol=1e-6)
+    np.testing.assert_array_equal(z, app.sample_posterior(q, samples=8, seed=0))
+    sharp = q._replace(concentration=np.full_like(q.concentration, 1e8))
+    near = app.sample_posterior(sharp, samples=3, seed=0)
+    np.testing.assert_allclose(near, np.broadcast_to(q.mean_direction, near.shape), atol=1e-3)
+    with pytest.raises(InputError, match="concentration has the shape"):
+        app.sample_posterior(q._replace(concentration=q.concentration[:, :1]))
+    with pytest.raises(InputError, match="finite and at least 0"):
+        app.sample_posterior(q._replace(concentration=-q.concentration))
+
+
+def test_interpolation(app: sxvae_runtime.Bundle) -> None:
+    z0, z1 = app.sample_prior(2, seed=3)
+    path = app.interpolate(z0, z1, steps=10)
+    assert path.shape == (10, 13)
+    np.testing.assert_allclose(path[[0, -1]], [z0, z1], atol=1e-6)
+    np.testing.assert_allclose(_norms(app, path), 1, atol=1e-6)
+    long = app.interpolate(z0, z1, steps=10, long_way=True)
+    for factor in app.factors:
+        angle = np.arccos(z0[factor.slice] @ z1[factor.slice])
+        for walk, total in ((path, angle), (long, 2 * np.pi - angle)):
+            steps = np.arccos(np.sum(walk[1:, factor.slice] * walk[:-1, factor.slice], axis=-1))
+            np.testing.assert_allclose(steps, total / 9, atol=1e-3)
+    assert app.decode(path).shape == (10, 1, 8, 8)
+    with pytest.raises(InputError, match="at least 2 steps"):
+        app.interpolate(z0, z1, steps=1)
+    with pytest.raises(InputError, match=r"z1 has the shape \(2, 13\); \(13,\) is needed"):
+        app.interpolate(z0, np.stack([z0, z1]))
+
+
+def test_verify(app: sxvae_runtime.Bundle) -> None:
+    assert app.verify() < 1e-4
+
+
+def test_options_pass_through(bundle: Path) -> None:
+    app = sxvae_runtime.load(bundle, providers=["CPUExecutionProvider"], threads=2)
+    assert app.verify() < 1e-4
+    assert sxvae_runtime.load(str(bundle)).input_shape == (1, 8, 8)
+
+
+def test_released_formats_stay_readable() -> None:
+    app = sxvae_runtime.load(FIXTURES / "bundle_v1")
+    assert app.verify() < 1e-5
+    q = app.encode(np.full((1, 1, 8, 8), 0.5))
+    np.testing.assert_allclose(q.concentration, [[1.8877635, 1.6113242]], rtol=1e-5)
+
+
+def test_missing_bundles_and_files(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleNotFoundError, match="there is no bundle at"):
+        sxvae_runtime.load(tmp_path / "nowhere")
+    (copy / "decoder.onnx").unlink()
+    with pytest.raises(FileNotFoundError, match=r"decoder\.onnx is missing"):
+        sxvae_runtime.load(copy)
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _swap(folder: Path) -> None:
+    (folder / "encoder.onnx").rename(folder / "x")
+    (folder / "decoder.onnx").rename(folder / "encoder.onnx")
+    (folder / "x").rename(folder / "decoder.onnx")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: _flip(folder / "encoder.onnx"), r"encoder\.onnx is not the file"),
+        (lambda folder: _flip(folder / "decoder.onnx"), r"decoder\.onnx is not the file"),
+        (lambda folder: _flip(folder / "golden.safetensors"), r"golden\.safetensors is not the"),
+        (_swap, r"decoder\.onnx is not the file"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "no manifest of sxvae"),
+        (lambda folder: (folder / "manifest.json").write_text("[1]"), "no manifest of sxvae"),
+    ],
+)
+def test_damaged_bundles_are_refused_by_name(
+    copy: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(copy)
+    with pytest.raises(BundleError, match=message):
+        sxvae_runtime.load(copy)
+
+
+def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the manifest and sign it again, as somebody would who knows how."""
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    content["sha256"] = digest(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format_version=2), "install a newer one"),
+        (lambda m: m["factors"][0].update(dim=7), "not spheres side by side"),
+        (lambda m: m["factors"].pop(), "does not fit the manifest's factors"),
+        (lambda m: m.update(input_shape=[1, 9, 9]), "does not fit the manifest's factors"),
+        (lambda m: m["graphs"].pop("decoder"), "has no decoder graph"),
+        (lambda m: m["graphs"]["encoder"]["outputs"].pop(), "other inputs or outputs"),
+        (lambda m: m["golden"].update(file="../golden.safetensors"), "outside its folder"),
+        (lambda m: m.pop("input_shape"), "incomplete"),
+    ],
+)
+def test_manifests_that_do_not_fit_are_refused(
+    copy: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    _rewrite(copy, change)
+    with pytest.raises(BundleError, match=message):
+        sxvae_runtime.load(copy)
+
+
+def test_an_edited_manifest_is_refused(copy: Path) -> None:
+    path = copy / "manifest.json"
+    path.write_text(path.read_text().replace('"dynamic"', '"fixed"'))
+    with pytest.raises(BundleError, match="does not match its own checksum"):
+        sxvae_runtime.load(copy)
+
+
+def test_newer_keys_are_ignored(copy: Path) -> None:
+    _rewrite(copy, lambda manifest: manifest.update(from_the_future={"a": 1}))
+    assert sxvae_runtime.load(copy).verify() < 1e-4

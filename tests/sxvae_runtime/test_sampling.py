@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.special
+import scipy.stats
+
+from sxvae_runtime import InputError
+from sxvae_runtime.geometry import great_circle
+from sxvae_runtime.sampling import uniform_directions, von_mises_fisher
+
+COUNT = 40_000
+# 28 cells at a p-value of 3e-6 and 5 standard errors: a false alarm in 10,000 runs.
+SMALLEST_P_VALUE, SIGMAS = 3e-6, 5
+
+
+def _direction(ambient: int) -> np.ndarray:
+    loc = np.linspace(-1, 2, ambient)
+    return loc / np.linalg.norm(loc)
+
+
+@pytest.mark.parametrize("ambient", [2, 3, 4, 6, 11, 41, 200])
+@pytest.mark.parametrize("concentration", [0.0, 1.0, 12.0, 1_000.0])
+def test_von_mises_fisher_follows_its_exact_distribution(
+    ambient: int, concentration: float
+) -> None:
+    loc = np.broadcast_to(_direction(ambient), (COUNT, ambient))
+    x = von_mises_fisher(loc, np.full(COUNT, concentration), np.random.default_rng(0))
+    np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-12)
+
+    cosine = np.clip(x @ loc[0], -1, 1)
+    angles = np.linspace(0, np.pi, 400_001)
+    with np.errstate(divide="ignore"):
+        log_sine = np.log(np.sin(angles))
+    log_sine[[0, -1]] = -np.inf
+    log_density = concentration * (np.cos(angles) - 1) + (
+        (ambient - 2) * log_sine if ambient > 2 else 0
+    )
+    density = np.exp(log_density - log_density.max())
+    cdf = scipy.integrate.cumulative_trapezoid(density, angles, initial=0)
+    test = scipy.stats.kstest(np.arccos(cosine), lambda a: np.interp(a, angles, cdf / cdf[-1]))
+    assert test.pvalue > SMALLEST_P_VALUE
+
+    if concentration > 0:
+        order = ambient / 2 - 1
+        ratio = scipy.special.ive(order + 1, concentration) / scipy.special.ive(
+            order, concentration
+        )
+        error = cosine.mean() - ratio
+        assert abs(error) < SIGMAS * cosine.std() / np.sqrt(COUNT)
+    across = x - cosine[:, None] * loc
+    spread = np.sqrt(across.var(axis=0) / COUNT) + 1e-12
+    assert (np.abs(across.mean(axis=0)) < (SIGMAS + 1) * spread).all()
+
+
+@pytest.mark.parametrize("ambient", [2, 3, 50])
+@pytest.mark.parametrize("concentration", [0.0, 1e-6, 1e8])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_extremes_at_the_poles(ambient: int, concentration: float, sign: int) -> None:
+    loc = np.zeros((100, ambient))
+    loc[:, 0] = sign
+    x = von_mises_fisher(loc, np.full(100, concentration), np.random.default_rng(1))
+    assert np.isfinite(x).all()
+    np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-12)
+    if concentration == 1e8:
+        assert (x * loc).sum(axis=-1).min() > 0.999
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+def test_bad_concentrations_are_refused(bad: float) -> None:
+    with pytest.raises(InputError, match="finite and at least 0"):
+        von_mises_fisher(_direction(3), np.array(bad), np.random.default_rng(0))
+
+
+def test_opposite_and_equal_points_have_a_path() -> None:
+    start = _direction(4)
+    for end, long_way, total in (
+        (-start, False, np.pi),
+        (-start, True, np.pi),
+        (start, False, 0.0),
+        (start, True, 2 * np.pi),
+    ):
+        path = great_circle(start, end, 9, long_way)
+        np.testing.assert_allclose(np.linalg.norm(path, axis=-1), 1, atol=1e-12)
+        np.testing.assert_allclose(path[[0, -1]], [start, end], atol=1e-12)
+        chords = np.linalg.norm(np.diff(path, axis=0), axis=-1)
+        np.testing.assert_allclose(2 * np.arcsin(chords / 2), total / 8, atol=1e-7)
+
+
+def test_uniform_directions_are_on_the_sphere() -> None:
+    x = uniform_directions((1_000, 7), np.random.default_rng(0))
+    np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-12)
