@@ -33,5 +33,6 @@ class TrainingInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, run: str, epochs: int) -> None:
-        super().__init__(f"interrupted; {epochs} epochs are saved in the run {run}")
+        saved = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
+        super().__init__(f"interrupted; {saved} saved in the run {run}")
         self.run = run

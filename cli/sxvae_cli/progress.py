@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from rich.console import RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -13,6 +15,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from sxvae.config import RunSettings
 from sxvae.runs import RunDirectory
@@ -27,6 +30,7 @@ class PlainProgress(Observer):
         self._epochs = 0
         self._first = 0
         self._start = 0.0
+        self._evaluating = False
 
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
         """Note where the run goes, and when."""
@@ -43,21 +47,38 @@ class PlainProgress(Observer):
             f"time left {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
         )
 
+    def evaluated(self, done: int, images: int) -> None:
+        """Say once that training is over and its test figures are being made."""
+        if not self._evaluating:
+            say(f"evaluating the best model on {images} test images")
+            self._evaluating = True
+
+
+class _BarsOverFigures(Progress):
+    """Bars, and under them a line of figures that needs no wider a terminal than 80 columns."""
+
+    figures = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.figures:
+            yield Text(self.figures, no_wrap=True, overflow="ellipsis")
+
 
 class LiveProgress(Observer):
     """A bar that moves with every step, for terminals."""
 
     def __init__(self) -> None:
-        self._progress = Progress(
+        self._progress = _BarsOverFigures(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            BarColumn(bar_width=None),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=remarks,
+            expand=True,
         )
-        self._task: TaskID | None = None
-        self._evaluation: TaskID | None = None
+        self._epochs: TaskID | None = None
+        self._images: TaskID | None = None
         self._steps = 1
         self._step = 0
 
@@ -71,29 +92,26 @@ class LiveProgress(Observer):
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
         """Show the bar."""
         self._progress.console.print(_opening(run, settings, done), soft_wrap=True)
-        self._steps = steps
-        self._step = done * steps
-        self._task = self._progress.add_task(
-            "epoch", total=settings.training.epochs, completed=done, figures=""
+        self._steps, self._step = steps, done * steps
+        self._epochs = self._progress.add_task(
+            "epoch", total=settings.training.epochs, completed=done
         )
 
     def stepped(self) -> None:
         """Move the bar by a step."""
         self._step += 1
-        if self._task is not None:
-            self._progress.update(self._task, completed=self._step / self._steps)
+        if self._epochs is not None:
+            self._progress.update(self._epochs, completed=self._step / self._steps)
 
     def epoch_ended(self, metrics: dict[str, Any]) -> None:
-        """Show the epoch's figures beside the bar."""
-        if self._task is not None:
-            self._step = metrics["epoch"] * self._steps
-            self._progress.update(self._task, completed=metrics["epoch"], figures=_figures(metrics))
+        """Show the epoch's figures under the bar."""
+        self._progress.figures = _figures(metrics)
 
     def evaluated(self, done: int, images: int) -> None:
         """Show the evaluation's own bar."""
-        if self._evaluation is None:
-            self._evaluation = self._progress.add_task("test images", total=images, figures="")
-        self._progress.update(self._evaluation, completed=done)
+        if self._images is None:
+            self._images = self._progress.add_task("test images", total=images)
+        self._progress.update(self._images, completed=done)
 
 
 def _opening(run: RunDirectory, settings: RunSettings, done: int) -> str:

@@ -146,7 +146,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
     data: ImageData, tmp_path: Path, step: int
 ) -> None:
     whole = fit(_model(data), data, QUICK, name="whole", runs_dir=tmp_path)
-    with pytest.raises(TrainingInterrupted, match=f"{(step - 1) // 3} epochs are saved"):
+    with pytest.raises(TrainingInterrupted, match=f"{(step - 1) // 3} epochs? (is|are) saved"):
         fit(_model(data), data, QUICK, name="cut", runs_dir=tmp_path, observer=_InterruptAt(step))
     with pytest.raises(TrainingInterrupted):
         resume("cut", runs_dir=tmp_path, data=data, observer=_InterruptAt(3))

@@ -35,8 +35,9 @@ def test_a_run_from_start_to_test_figures(cli: Cli, tmp_path: Path) -> None:
     assert run.name.startswith("digits-S4xS4-")
     lines = done.stderr.splitlines()
     assert "latent space S^4 x S^4" in lines[0]
-    assert len(lines) == 5
-    for epoch, line in enumerate(lines[1:], start=1):
+    assert lines[-1] == "evaluating the best model on 250 test images"
+    assert len(lines) == 6
+    for epoch, line in enumerate(lines[1:-1], start=1):
         assert line.startswith(f"epoch {epoch}/4  loss ")
         for figure in ("reconstruction", "KL", "validation ELBO", "time left"):
             assert figure in line

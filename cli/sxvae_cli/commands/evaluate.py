@@ -70,6 +70,9 @@ def evaluate(
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, nothing in a log."""
-    with Progress(console=remarks, disable=quiet or not remarks.is_terminal) as progress:
+    if quiet or not remarks.is_terminal:
+        yield lambda done, images: None
+        return
+    with Progress(console=remarks) as progress:
         task = progress.add_task("images", total=None)
         yield lambda done, images: progress.update(task, completed=done, total=images)
