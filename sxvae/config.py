@@ -19,13 +19,16 @@ _Settings = TypeVar("_Settings", bound="Settings")
 
 
 class Settings(BaseModel):
-    """What all settings share: they do not change, must be finite, and ignore unknown keys."""
+    """What all settings share: they do not change and must be finite."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     if not TYPE_CHECKING:  # type checkers see the fields as the constructor's arguments
 
         def __init__(self, **values: Any) -> None:  # noqa: ANN401
+            unknown = sorted(set(values) - set(type(self).model_fields))
+            if unknown:
+                raise ConfigError(f"there is no setting {unknown[0]!r}")
             try:
                 super().__init__(**values)
             except ValidationError as error:
@@ -33,26 +36,34 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls: type[_Settings], values: object) -> _Settings:
-        """Rebuild settings from parsed JSON.
+        """Rebuild settings from parsed JSON, whose unknown keys are ignored.
 
         Raises:
             ConfigError: naming the setting that is missing or can't be.
         """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(_one_sentence(error)) from None
+        if isinstance(values, cls):
+            return values
+        if not isinstance(values, dict):
+            raise ConfigError(f"settings are named values, not {values!r}")
+        known: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            kind = field.annotation
+            if name in values:
+                if isinstance(kind, type) and issubclass(kind, Settings):
+                    known[name] = kind.read(values[name])
+                else:
+                    known[name] = values[name]
+        return cls(**known)
 
 
 def _one_sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    reason = str(first["ctx"]["error"]) if "error" in first.get("ctx", {}) else first["msg"]
+    if "error" in first.get("ctx", {}):  # raised by a validator of ours, which says it all
+        return str(first["ctx"]["error"])
     where = ".".join(str(part) for part in first["loc"])
-    if not where:
-        return reason
     if first["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: {reason[:1].lower() + reason[1:]}, not {first['input']!r}"
+    return f"{where}: {first['msg'][:1].lower() + first['msg'][1:]}, not {first['input']!r}"
 
 
 class ModelSettings(Settings):
@@ -62,7 +73,8 @@ class ModelSettings(Settings):
         z_dims: each sphere's dimension.
         distribution: each factor's family, or one for all.
         input_shape: (C, H, W).
-        hidden_dims: the encoder's widths; empty where encoder and decoder are the user's own.
+        hidden_dims: the encoder's widths.
+        own_networks: whether encoder and decoder are the user's own; then there are no widths.
         likelihood: p(x given z).
     """
 
@@ -70,11 +82,14 @@ class ModelSettings(Settings):
     distribution: tuple[str, ...] = ("vmf",)
     input_shape: tuple[_Positive, _Positive, _Positive]
     hidden_dims: tuple[_Positive, ...] = (256, 128)
+    own_networks: bool = False
     likelihood: Literal["bernoulli"] = "bernoulli"
 
     @model_validator(mode="after")
-    def _space_exists(self) -> Self:
-        _ = self.space
+    def _describes_a_model(self) -> Self:
+        _ = self.space  # raises where there is no such space
+        if not self.hidden_dims and not self.own_networks:
+            raise ConfigError("hidden_dims: at least one width is needed")
         return self
 
     @property

@@ -9,8 +9,8 @@ class ConfigError(SxvaeError, ValueError):
     """A setting that can't be."""
 
 
-class DataError(SxvaeError):
-    """A data set that is missing, unreachable or not what it should be."""
+class DataError(SxvaeError, ValueError):
+    """Images that are missing, unreachable or not what they should be."""
 
 
 class CheckpointError(SxvaeError):

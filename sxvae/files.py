@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from sxvae.errors import OutputError
@@ -18,40 +20,72 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OutputError: if the file can't be written; nothing is left behind.
     """
-    try:
+    with _unwritable_said(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+            _flush_folder(path.parent)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def remove_temporaries(folder: Path) -> None:
     """Delete what a killed `write_atomically` left in `folder`."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_file():
+            leftover.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Refuse to overwrite a file.
 
     Raises:
-        OutputError: if `path` is a folder, or exists and `force` is not set.
+        OutputError: if `path` is no regular file, or exists and `force` is not set.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file to write")
-    if path.exists() and not force:
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise OutputError(f"{path} is no file that can be replaced; name another")
+    if not force:
         raise OutputError(f"{path} exists already; choose another name, or replace it with --force")
+
+
+def refuse_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> None:
+    """Refuse to replace a folder.
+
+    Raises:
+        OutputError: if `path` exists and is not ours, or `force` is not set. A folder that holds
+            nothing, or only what a killed `write_atomically` left, may be taken.
+    """
+    if not path.exists():
+        return
+    if path.is_dir() and all(fnmatch(entry.name, ".*.tmp") for entry in path.iterdir()):
+        return
+    if not path.is_dir() or not is_ours(path):
+        raise OutputError(
+            f"{path} exists and is not one of ours, so it is left alone; name another"
+        )
+    if not force:
+        raise OutputError(f"{path} exists already; choose another name, or replace it with --force")
+
+
+@contextlib.contextmanager
+def parents_made(path: Path) -> Iterator[None]:
+    """Make the folders above `path`; if the block raises, remove those that were missing again."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -69,23 +103,16 @@ def new_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> Iter
         OutputError: if `path` exists and may not be replaced, or can't be written.
     """
     refuse_folder(path, force, is_ours)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        yield staging
-        staging.chmod(0o777 & ~_umask())
-        for file in staging.rglob("*"):
+    path = path.resolve()
+    with _unwritable_said(path), parents_made(path), _beside(path, "tmp") as staging:
+        filled = staging / path.name
+        filled.mkdir()
+        yield filled
+        for file in filled.rglob("*"):
             _flush(file)
         with moved_aside(path):
-            staging.replace(path)
+            filled.replace(path)
         _flush_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -95,37 +122,42 @@ def moved_aside(path: Path) -> Iterator[None]:
     What was at `path` is deleted after the block. If the block raises, what it made is deleted and
     what was there is put back.
     """
-    aside: Path | None = None
-    if path.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    if not path.exists():
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return
+    with _beside(path, "old") as aside:
         path.replace(aside / path.name)
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            (aside / path.name).replace(path)
+            raise
+
+
+@contextlib.contextmanager
+def _beside(path: Path, suffix: str) -> Iterator[Path]:
+    """A hidden folder beside `path` for the block; those that a kill left there are deleted too."""
+    prefix = f".{path.name}."
+    for leftover in path.parent.glob(f"{glob.escape(prefix)}*.{suffix}"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=f".{suffix}", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _unwritable_said(path: Path) -> Iterator[None]:
     try:
         yield
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        if aside is not None:
-            (aside / path.name).replace(path)
-        raise
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def refuse_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> None:
-    """Refuse to replace a folder.
-
-    Raises:
-        OutputError: if `path` exists and is not ours, or `force` is not set. An empty folder may be
-            taken.
-    """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not path.is_dir() or not is_ours(path):
-        raise OutputError(
-            f"{path} exists and is not one of ours, so it is left alone; name another"
-        )
-    if not force:
-        raise OutputError(f"{path} exists already; choose another name, or replace it with --force")
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _umask() -> int:

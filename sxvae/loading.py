@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sxvae.checkpoint import Checkpoint, read_checkpoint
 from sxvae.config import RunSettings
+from sxvae.devices import resolve_device
 from sxvae.errors import CheckpointError
 from sxvae.model import ProductSpaceVAE
 
@@ -19,7 +20,7 @@ from sxvae.model import ProductSpaceVAE
 def load(
     path: str | Path,
     *,
-    device: torch.device | str = "cpu",
+    device: str = "cpu",
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
 ) -> tuple[ProductSpaceVAE, RunSettings]:
@@ -27,17 +28,19 @@ def load(
 
     Args:
         path: a checkpoint, `best.safetensors` or `last.safetensors`.
-        device: where the model goes.
+        device: where the model goes: "auto", "cpu" or "cuda".
         encoder: needed if the model was built with your own: an instance to take the weights.
         decoder: likewise.
 
     Raises:
         CheckpointError: if the file is missing, damaged, foreign or of a newer format.
-        ConfigError: if the model has its own networks and these are not given.
+        ConfigError: if the model has its own networks and these are not given, or there is no such
+            device.
     """
+    target = resolve_device(device)
     checkpoint = read_checkpoint(Path(path))
     model = model_of(checkpoint, encoder=encoder, decoder=decoder)
-    return model.to(device).eval(), checkpoint.settings
+    return model.to(target).eval(), checkpoint.settings
 
 
 def model_of(
@@ -48,7 +51,7 @@ def model_of(
     Raises:
         CheckpointError: if its tensors are not those of the model that its settings describe.
     """
-    with torch.random.fork_rng():  # fresh weights are drawn and thrown away
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and thrown away
         model = ProductSpaceVAE.from_settings(
             checkpoint.settings.model, encoder=encoder, decoder=decoder
         )

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from sxvae.config import ModelSettings
 from sxvae.distributions import ProductDistribution
-from sxvae.errors import ConfigError
+from sxvae.errors import ConfigError, DataError
 from sxvae.likelihoods import bernoulli_likelihood
 from sxvae.networks import MLPDecoder, MLPEncoder
 from sxvae.spaces import ProductSpace
@@ -113,7 +113,8 @@ class ProductSpaceVAE(nn.Module):
             z_dims=space.dims,
             distribution=space.families,
             input_shape=(channels, height, width),
-            hidden_dims=() if encoder is not None else tuple(hidden_dims),
+            hidden_dims=tuple(hidden_dims) if encoder is None else (),
+            own_networks=encoder is not None,
         )
         self.space = space
         self.encoder = encoder or MLPEncoder(input_shape, hidden_dims)
@@ -135,7 +136,7 @@ class ProductSpaceVAE(nn.Module):
             ConfigError: if the settings are of a model with the user's own networks, and these are
                 not given.
         """
-        if not settings.hidden_dims and encoder is None:
+        if settings.own_networks and encoder is None:
             raise ConfigError(
                 "this model has an encoder and a decoder of its own: give them, as in "
                 "sxvae.load(path, encoder=..., decoder=...)"
@@ -160,7 +161,7 @@ class ProductSpaceVAE(nn.Module):
     def decode(self, z: Tensor) -> Distribution:
         """p(x given z) for z (..., ambient): batch shape (...), event shape (C, H, W)."""
         logits = self.decoder(z.reshape(-1, self.space.ambient))
-        return bernoulli_likelihood(logits.unflatten(0, z.shape[:-1]))
+        return bernoulli_likelihood(logits.reshape(*z.shape[:-1], *logits.shape[1:]))
 
     def prior(self) -> ProductDistribution:
         """p(z), on the model's device."""
@@ -173,7 +174,11 @@ class ProductSpaceVAE(nn.Module):
         Args:
             x: images of 0 and 1, shape (batch, C, H, W).
             kl_weight: the weight of the KL.
+
+        Raises:
+            DataError: if the images have another shape, or values outside [0, 1].
         """
+        self._check_images(x)
         posterior = self.encode(x)
         reconstruction = self.decode(posterior.rsample()).log_prob(x)
         kl = posterior.kl_per_factor(self.prior())
@@ -190,6 +195,10 @@ class ProductSpaceVAE(nn.Module):
 
         Returns:
             Shape (batch,), nats, float64.
+
+        Raises:
+            DataError: if the images have another shape, or values other than 0 and 1.
+            ValueError: if `samples` is below 1.
         """
         return self.importance_terms(x, samples).log_likelihood
 
@@ -198,10 +207,17 @@ class ProductSpaceVAE(nn.Module):
         """`importance_log_likelihood` together with the ELBO's parts from the same draws.
 
         Raises:
+            DataError: if the images have another shape, or values other than 0 and 1.
             ValueError: if `samples` is below 1.
         """
         if samples < 1:
             raise ValueError(f"at least one importance sample is needed, not {samples}")
+        self._check_images(x)
+        if not bool(((x == 0) | (x == 1)).all()):
+            raise DataError(
+                "a Bernoulli log-likelihood is one for images of 0 and 1 only: binarise them, as "
+                "ImageData.fixed does"
+            )
         posterior, prior = self.encode(x), self.prior()
         log_weights = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
         reconstruction = torch.zeros_like(log_weights)
@@ -224,6 +240,24 @@ class ProductSpaceVAE(nn.Module):
         width = max(pixels, self.space.ambient, *self.settings.hidden_dims, 1)
         size = max(1, _CHUNK_BYTES // (4 * width * max(images, 1)))
         return [min(size, samples - start) for start in range(0, samples, size)]
+
+    def _check_images(self, x: Tensor) -> None:
+        """Refuse what would broadcast or overflow to a wrong number.
+
+        Raises:
+            DataError: if the shape, the type or the range is wrong.
+        """
+        if x.shape[1:] != self.settings.input_shape:
+            expected = ", ".join(map(str, self.settings.input_shape))
+            raise DataError(
+                f"the images have the shape {tuple(x.shape)}; (n, {expected}) is needed"
+            )
+        if not x.is_floating_point():
+            raise DataError(f"the images have the type {x.dtype}; floating point is needed")
+        if len(x) == 0:
+            raise DataError("there is no image in this batch")
+        if not (x.min() >= 0 and x.max() <= 1):
+            raise DataError("the images hold values outside [0, 1]; scale them first")
 
     @torch.no_grad()
     def _check_decoder(self) -> None:

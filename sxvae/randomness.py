@@ -21,5 +21,9 @@ def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> Itera
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
-        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        own = int.from_bytes(digest[:8], "big") >> 1
+        torch.default_generator.manual_seed(own)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(own)
         yield

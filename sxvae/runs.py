@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,13 @@ from typing import Any
 
 from sxvae.config import RunSettings
 from sxvae.errors import CheckpointError, ConfigError, OutputError
-from sxvae.files import moved_aside, refuse_folder, remove_temporaries, write_atomically
+from sxvae.files import (
+    moved_aside,
+    parents_made,
+    refuse_folder,
+    remove_temporaries,
+    write_atomically,
+)
 
 CONFIG_VERSION = 1
 
@@ -92,29 +99,53 @@ class RunDirectory:
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(metrics) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(f"{self.metrics} can't be written ({error.strerror})") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All complete lines."""
+        """All complete lines, which are those of epochs 1, 2, 3 and so on.
+
+        Raises:
+            CheckpointError: if one is damaged.
+        """
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        metrics: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                metrics.append(json.loads(line))
+                if metrics[-1]["epoch"] != number:
+                    raise ValueError
+            except (ValueError, TypeError, LookupError) as error:
+                raise CheckpointError(
+                    f"line {number} of {self.metrics} is damaged: it should be the JSON object of "
+                    f"epoch {number}"
+                ) from error
+        return metrics
 
     def cut_back(self, epochs: int) -> None:
-        """Keep the metrics of the first `epochs` epochs; clear what a kill left half done."""
+        """Keep the metrics of the first `epochs` epochs; clear what a kill left half done.
+
+        Raises:
+            CheckpointError: if one of them is missing or damaged.
+        """
         remove_temporaries(self.path)
         if self.metrics.is_file():
             lines = self.metrics.read_bytes().split(b"\n")[:-1][:epochs]
             write_atomically(self.metrics, b"".join(line + b"\n" for line in lines))
+        if len(self.read_metrics()) < epochs:
+            raise CheckpointError(f"{self.metrics} lacks epochs that {self.last} has seen")
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """The figures of evaluation.json, None if there is none."""
-        if not self.evaluation.is_file():
+        """The figures of evaluation.json, None if there are none that can be read."""
+        try:
+            figures = json.loads(self.evaluation.read_bytes())
+        except (OSError, ValueError):
             return None
-        figures: dict[str, Any] = json.loads(self.evaluation.read_text(encoding="utf-8"))
-        return figures
+        return figures if isinstance(figures, dict) and "log_likelihood" in figures else None
 
     def write_evaluation(self, figures: dict[str, Any]) -> None:
         """Write evaluation.json."""
@@ -140,7 +171,7 @@ def read_config(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror})") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigError(f"{path} is not JSON") from None
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise ConfigError(f"{path} is not a config.json of sxvae")
@@ -162,8 +193,10 @@ def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool
         base = f"{settings.data.dataset}-{settings.model.space.slug}-{time}"
         names = [base, *(f"{base}-{i}" for i in range(2, 1_000))]
         name = next(candidate for candidate in names if not (runs_dir / candidate).exists())
-    if not name or name != Path(name).name or name.startswith("."):
-        raise ConfigError(f"{name!r} is no name for a run: leave out slashes and a leading dot")
+    if not name or name != Path(name).name or name.startswith(".") or len(name.encode()) > 200:
+        raise ConfigError(
+            f"{name!r} is no name for a run: it has at most 200 bytes, no slash and no leading dot"
+        )
     refuse_folder(runs_dir / name, force, is_run)
     return RunDirectory(runs_dir / name)
 
@@ -179,8 +212,7 @@ def created(run: RunDirectory, force: bool) -> Iterator[None]:
     """
     refuse_folder(run.path, force, is_run)
     try:
-        run.path.parent.mkdir(parents=True, exist_ok=True)
-        with moved_aside(run.path):
+        with parents_made(run.path), moved_aside(run.path):
             run.path.mkdir()
             yield
     except OSError as error:
@@ -194,7 +226,7 @@ def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:
         CheckpointError: if there is none.
     """
     for path in (Path(run), runs_dir / run):
-        if path.is_dir() and is_run(path):
+        if (path / "config.json").is_file():
             return RunDirectory(path)
     raise CheckpointError(
         f"there is no checkpoint or run {run}, nor a run of that name under {runs_dir}"

@@ -6,6 +6,7 @@ Nothing here needs PyTorch until a distribution is asked for.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ class ProductSpace:
         if not dims:
             raise ConfigError("a product space needs at least one dimension, such as 4 or 4,4")
         for dim in dims:
-            if dim < 1:
+            if not isinstance(dim, int) or dim < 1:
                 raise ConfigError(f"a sphere has dimension 1 or more, not {dim}")
         for family in families:
             if family not in FAMILIES:
@@ -102,13 +103,13 @@ class ProductSpace:
         parts = [part.strip() for part in dims.split(",")]
         if parts == [""]:
             parts = []
-        try:
-            numbers = [int(part) for part in parts]
-        except ValueError:
+        if not all(re.fullmatch(r"-?[0-9]+", part) for part in parts):
             raise ConfigError(
                 f"{dims!r} is not a list of dimensions: write whole numbers and commas, as in 4,4"
-            ) from None
-        return cls(numbers, tuple(name.strip() for name in distribution.split(",")))
+            )
+        return cls(
+            [int(part) for part in parts], tuple(name.strip() for name in distribution.split(","))
+        )
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -122,8 +123,9 @@ class ProductSpace:
 
     @property
     def slug(self) -> str:
-        """A form that is fit for a file's name: S4xS4."""
-        return "x".join(f"S{factor.dim}" for factor in self.factors)
+        """A form that is fit for a file's name: S4xS4; cut short where there are many factors."""
+        full = "x".join(f"S{factor.dim}" for factor in self.factors)
+        return full if len(full) <= 60 else f"{full[:57]}..."
 
     @functools.cached_property
     def groups(self) -> dict[tuple[str, int], tuple[int, ...]]:

@@ -20,9 +20,9 @@ from torch import Tensor
 import sxvae
 from sxvae.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from sxvae.config import RunSettings, TrainingSettings
-from sxvae.data import ImageData, load_data
+from sxvae.data import ImageData, load_data, located
 from sxvae.devices import resolve_device, threads_set
-from sxvae.errors import ConfigError, NumericalError, TrainingInterrupted
+from sxvae.errors import CheckpointError, ConfigError, NumericalError, TrainingInterrupted
 from sxvae.evaluation import check_shape, evaluate
 from sxvae.loading import model_of, to_arrays, to_tensors
 from sxvae.model import ProductSpaceVAE
@@ -123,6 +123,8 @@ def fit(
     settings = RunSettings(model=model.settings, data=data.settings, training=config)
     run = new_run(Path(runs_dir), name, settings, force)
     check_shape(model, data)
+    if config.sample_every and data.image_shape[0] not in (1, 3):
+        raise ConfigError("sample_every: pictures need images of 1 or 3 channels")
     with threads_set(threads) as in_force:
         trainer = _Trainer(model, data, settings, run, resolve_device(device), in_force, observer)
         started = datetime.now(UTC).isoformat()
@@ -163,60 +165,66 @@ def resume(
 
     Raises:
         CheckpointError: if there is no such run, or its checkpoint is damaged.
-        ConfigError: if `epochs` is less than what is done.
+        ConfigError: if `epochs` is less than what was planned.
         DataError: if the data set can't be had.
         NumericalError: if a figure becomes non-finite.
     """
     directory = find_run(run, Path(runs_dir))
     content = read_config(directory.config)
-    settings = RunSettings.read(content)
+    stored = RunSettings.read(content)
     checkpoint = read_checkpoint(directory.last) if directory.last.is_file() else None
-    done = 0 if checkpoint is None else int(checkpoint.metadata["state"]["epoch"])
-    if epochs is not None:
-        settings = _with_epochs(settings, epochs, done)
-    if checkpoint is not None and _is_finished(directory, settings, checkpoint):
-        return _finished(directory, checkpoint)
+    state = _state(checkpoint)
+    settings = stored if epochs is None else _with_epochs(stored, epochs)
+    if checkpoint is not None and _is_finished(directory, settings, state):
+        return _finished(directory, state)
     if data is None:
-        data = load_data(settings.data)
+        data = load_data(located(stored.data))
     if checkpoint is not None:
         modules = {} if model is None else {"encoder": model.encoder, "decoder": model.decoder}
         model = model_of(checkpoint, **modules)
     elif model is None:
         model = initial_model(settings)
-    if settings != RunSettings.read(content):
-        directory.write_config(
-            settings, {**content.get("given", {}), "epochs": epochs}, content["started"]
-        )
-        directory.evaluation.unlink(missing_ok=True)
     check_shape(model, data)
-    if checkpoint is not None and threads is None:
-        threads = int(checkpoint.metadata["state"]["threads"])
-    with threads_set(threads) as in_force:
+    with threads_set(threads or state["threads"]) as in_force:
         trainer = _Trainer(
             model, data, settings, directory, resolve_device(device), in_force, observer
         )
         with trainer.own_stream():
             if checkpoint is not None:
                 trainer.restore(checkpoint)
+            directory.cut_back(trainer.epoch)
+            if settings != stored:
+                given = {**content.get("given", {}), "epochs": epochs}
+                directory.write_config(settings, given, content["started"])
+                directory.evaluation.unlink(missing_ok=True)
             return trainer.train()
 
 
-def _with_epochs(settings: RunSettings, epochs: int, done: int) -> RunSettings:
-    if epochs < done:
-        raise ConfigError(f"{done} epochs are done already: --epochs can only extend a run")
+def _state(checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """The state of training in `last`; that of a beginning if there is none."""
+    if checkpoint is None:
+        return {"epoch": 0, "stopped_early": False, "threads": None}
+    state = checkpoint.metadata.get("state")
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{checkpoint.path} holds a model, but not the state of its training")
+    return state
+
+
+def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:
+    planned = settings.training.epochs
+    if epochs < planned:
+        raise ConfigError(f"the run is to have {planned} epochs: --epochs can only extend it")
     training = TrainingSettings.read({**settings.training.model_dump(), "epochs": epochs})
     return settings.model_copy(update={"training": training})
 
 
-def _is_finished(directory: RunDirectory, settings: RunSettings, checkpoint: Checkpoint) -> bool:
-    state = checkpoint.metadata["state"]
+def _is_finished(directory: RunDirectory, settings: RunSettings, state: dict[str, Any]) -> bool:
     trained = state["stopped_early"] or state["epoch"] >= settings.training.epochs
-    evaluated = directory.evaluation.is_file() or settings.training.eval_samples == 0
+    evaluated = settings.training.eval_samples == 0 or directory.read_evaluation() is not None
     return bool(trained and evaluated and directory.best.is_file())
 
 
-def _finished(directory: RunDirectory, checkpoint: Checkpoint) -> Run:
-    state = checkpoint.metadata["state"]
+def _finished(directory: RunDirectory, state: dict[str, Any]) -> Run:
     return Run(
         directory,
         state["epoch"],
@@ -253,6 +261,7 @@ class _Trainer:
             self.config.burn_in, self.config.look_ahead, self.config.min_improvement
         )
         self.epoch = 0
+        self.saved = 0
         self.images = data.for_training().to(device)
         self.validation = data.fixed("validation").to(device)
 
@@ -267,7 +276,6 @@ class _Trainer:
 
     def train(self) -> Run:
         """Train until the last epoch or an early stop, then evaluate the best model."""
-        self.run.cut_back(self.epoch)
         steps = -(-len(self.images) // self.config.batch_size)
         self.observer.started(self.run, self.settings, self.epoch, steps)
         try:
@@ -278,11 +286,11 @@ class _Trainer:
             figures = self._evaluate_best() if self.config.eval_samples else None
         except NumericalError as error:
             raise NumericalError(
-                f"after {self.epoch} epochs, which are saved in {self.run.last}: {error}; train "
+                f"after {self.saved} epochs, which are saved in {self.run.last}: {error}; train "
                 "again with a lower --lr"
             ) from error
         except KeyboardInterrupt:
-            raise TrainingInterrupted(self.run.name, self.epoch) from None
+            raise TrainingInterrupted(self.run.name, self.saved) from None
         return Run(self.run, self.epoch, self.stopped_early, self.run.read_metrics(), figures)
 
     def _run_epoch(self) -> None:
@@ -355,12 +363,15 @@ class _Trainer:
         write_checkpoint(
             self.run.last, tensors, {**self._metadata("last", metrics), "state": state}
         )
+        self.saved = self.epoch
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take up the state that `save` wrote; the model has its weights already."""
         state = checkpoint.metadata["state"]
-        self.epoch = state["epoch"]
-        self.stopping = EarlyStopping(**state["early_stopping"])
+        self.epoch = self.saved = state["epoch"]
+        known = {field.name for field in dataclasses.fields(EarlyStopping)}
+        counts = {key: value for key, value in state["early_stopping"].items() if key in known}
+        self.stopping = EarlyStopping(**counts)
         _restore_optimizer(self.optimizer, checkpoint.part("optimizer"))
         streams = to_tensors(checkpoint.part("rng"))
         torch.set_rng_state(streams["cpu"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 remarks = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
@@ -31,9 +32,9 @@ def print_line(message: str) -> None:
 
 def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     """Names and values on stdout."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(title=Text(title), title_justify="left", show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value)
+        table.add_row(Text(name), Text(value))  # as they are: a path may hold [brackets]
     results.print(table)

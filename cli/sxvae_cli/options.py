@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,7 +32,8 @@ DataDir = Annotated[
         show_default="$SXVAE_DATA_DIR, else the user's cache folder",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto (CUDA where there is one), cpu or cuda.")]
+DeviceName = Literal["auto", "cpu", "cuda"]
+Device = Annotated[DeviceName, typer.Option(help="auto is CUDA where there is one.")]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="PyTorch's threads.", show_default="as PyTorch chooses"),

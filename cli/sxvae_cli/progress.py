@@ -91,7 +91,7 @@ class LiveProgress(Observer):
 
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
         """Show the bar."""
-        self._progress.console.print(_opening(run, settings, done), soft_wrap=True)
+        self._progress.console.print(Text(_opening(run, settings, done)), soft_wrap=True)
         self._steps, self._step = steps, done * steps
         self._epochs = self._progress.add_task(
             "epoch", total=settings.training.epochs, completed=done

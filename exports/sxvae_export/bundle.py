@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 import sxvae
 from sxvae.checkpoint import Checkpoint, read_checkpoint
 from sxvae.devices import resolve_device, threads_set
-from sxvae.errors import OutputError
+from sxvae.errors import NumericalError, OutputError
 from sxvae.files import new_folder
 from sxvae.loading import model_of
 from sxvae.model import ProductSpaceVAE
@@ -75,13 +76,14 @@ def export_bundle(
     """
     source = read_checkpoint(Path(checkpoint))
     model = model_of(source).eval()
+    reference_device = resolve_device(device)
     target = Path(out)
     with threads_set(threads), new_folder(target, force, is_bundle) as folder:
         inputs = _inputs(model, _CHECKED_INPUTS)
         protos = _graphs(model, inputs)
         for name, proto in protos.items():
             (folder / f"{name}.onnx").write_bytes(proto.SerializeToString(deterministic=True))
-        worst = _check_against_pytorch(folder, model.to(resolve_device(device)), inputs)
+        worst = _check_against_pytorch(folder, model.to(reference_device), inputs)
         _write_golden(folder, {name: value[:_GOLDEN_INPUTS] for name, value in inputs.items()})
         _write_manifest(folder, source, protos)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
@@ -115,6 +117,7 @@ def _check_against_pytorch(
     """The largest relative difference between onnxruntime's and PyTorch's outputs.
 
     Raises:
+        NumericalError: if an output is not finite.
         OutputError: if it is above the tolerance.
     """
     device = model.head.loc.weight.device
@@ -123,14 +126,20 @@ def _check_against_pytorch(
         "encoder": list(model.posterior_parameters(on_device["x"])),
         "decoder": [model.decode(on_device["z"]).mean],
     }
-    worst = 0.0
+    differences = []
     for (name, outputs), value in zip(expected.items(), inputs.values(), strict=True):
         found = run_graph(folder / f"{name}.onnx", value.numpy())
         for ours, theirs in zip(found, outputs, strict=True):
             reference = theirs.cpu().numpy()
             scale = np.maximum(1, np.abs(reference))
-            worst = max(worst, float(np.max(np.abs(ours - reference) / scale)))
-    if not worst <= _TOLERANCE:
+            differences.append(np.max(np.abs(ours - reference) / scale))
+    worst = float(np.max(differences))  # NaN if any is, unlike the builtin max
+    if not math.isfinite(worst):
+        raise NumericalError(
+            "the model's outputs are not finite, so its weights have diverged: the bundle was not "
+            "written"
+        )
+    if worst > _TOLERANCE:
         raise OutputError(
             f"the exported graphs' outputs differ from PyTorch's by {worst:.2g}, more than "
             f"{_TOLERANCE:g}: the bundle was not written"

@@ -1,12 +1,22 @@
-"""Run an exported sxvae model with numpy and onnxruntime, without PyTorch."""
+"""Run an exported sxvae model with numpy and onnxruntime, without PyTorch.
 
-from sxvae_runtime.bundle import Bundle, Posterior, load
+`load` and what it returns are imported when they are first used (PEP 562), so that a manifest can
+be read without onnxruntime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from sxvae_runtime.errors import (
     BundleError,
     BundleNotFoundError,
     InputError,
     RuntimeBundleError,
 )
+
+if TYPE_CHECKING:
+    from sxvae_runtime.bundle import Bundle, Posterior, load
 
 __all__ = [
     "Bundle",
@@ -17,3 +27,11 @@ __all__ = [
     "RuntimeBundleError",
     "load",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (each name has its own type, above)
+    if name not in ("Bundle", "Posterior", "load"):
+        raise AttributeError(f"module 'sxvae_runtime' has no attribute {name!r}")
+    from sxvae_runtime import bundle
+
+    return getattr(bundle, name)

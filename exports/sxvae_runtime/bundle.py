@@ -109,8 +109,8 @@ class Bundle:
         Raises:
             InputError: if `n` is below 1.
         """
-        rng = np.random.default_rng(seed)
-        _at_least_one(n, "n")
+        rng = _generator(seed)
+        _at_least(1, n, "n")
         parts = [sampling.uniform_directions((n, f.ambient), rng) for f in self.factors]
         return np.concatenate(parts, axis=-1).astype(np.float32)
 
@@ -127,7 +127,8 @@ class Bundle:
         Raises:
             InputError: if `q` has another shape, or a value is out of range.
         """
-        _at_least_one(samples, "samples")
+        _at_least(1, samples, "samples")
+        q = Posterior(*q)
         loc = self._latent(q.mean_direction, "mean_direction", 2)
         concentration = np.asarray(q.concentration)
         if concentration.shape != (len(loc), len(self.factors)):
@@ -135,7 +136,7 @@ class Bundle:
                 f"concentration has the shape {concentration.shape}; "
                 f"{(len(loc), len(self.factors))} is needed"
             )
-        rng = np.random.default_rng(seed)
+        rng = _generator(seed)
         z = np.empty((samples, len(loc), self.ambient), dtype=np.float32)
         for ambient, places in self._groups().items():
             columns = np.array([np.r_[self.factors[place].slice] for place in places])
@@ -164,8 +165,7 @@ class Bundle:
         Raises:
             InputError: if a shape or a norm is wrong, or `steps` is below 2.
         """
-        if steps < 2:
-            raise InputError(f"a path has at least 2 steps, not {steps}")
+        _at_least(2, steps, "steps")
         start, end = self._latent(z0, "z0", 1), self._latent(z1, "z1", 1)
         parts = []
         for factor in self.factors:
@@ -192,7 +192,8 @@ class Bundle:
             raise BundleError(
                 f"{self.path / self.manifest.golden} does not fit the graphs: {error}"
             ) from error
-        worst = max(_difference(expected, value) for expected, value in pairs)
+        # NaN if any is, unlike the builtin max.
+        worst = float(np.max([_difference(expected, value) for expected, value in pairs]))
         if not worst <= _GOLDEN_TOLERANCE:
             raise BundleError(
                 f"the graphs in {self.path} give outputs that differ from the golden ones by "
@@ -217,7 +218,7 @@ class Bundle:
         )
 
     def _images(self, x: ArrayLike) -> NDArray[np.float32]:
-        array = np.asarray(x)
+        array = _array(x, "x")
         expected = f"(n, {', '.join(map(str, self.input_shape))})"
         if array.ndim != 4 or array.shape[1:] != self.input_shape:
             raise InputError(f"x has the shape {array.shape}; {expected} is needed")
@@ -232,7 +233,7 @@ class Bundle:
         return array
 
     def _latent(self, z: ArrayLike, name: str, ndim: int) -> NDArray[np.float32]:
-        array = np.asarray(z)
+        array = _array(z, name)
         if array.ndim != ndim or array.shape[-1] != self.ambient:
             expected = f"(n, {self.ambient})" if ndim == 2 else f"({self.ambient},)"
             raise InputError(f"{name} has the shape {array.shape}; {expected} is needed")
@@ -260,6 +261,7 @@ def load(path: str | Path, *, providers: Sequence[Any] | None = None, threads: i
     Raises:
         BundleNotFoundError: if the folder or a file of it is missing.
         BundleError: if a file is damaged, swapped, foreign or of a newer format.
+        InputError: if onnxruntime has no such provider.
 
     Example:
         app = sxvae_runtime.load("bundle")
@@ -267,28 +269,39 @@ def load(path: str | Path, *, providers: Sequence[Any] | None = None, threads: i
     """
     folder = Path(path)
     manifest = read_manifest(folder)
+    wanted = list(providers or ["CPUExecutionProvider"])
+    _check_providers(wanted)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     sessions = {}
     for name in ("encoder", "decoder"):
         if name not in manifest.graphs:
             raise BundleError(f"{folder} has no {name} graph; export the bundle again")
-        sessions[name] = _session(folder, manifest.graphs[name], providers, options)
+        sessions[name] = _session(folder, manifest.graphs[name], wanted, options)
     _check_spaces(folder, manifest)
     return Bundle(folder, manifest, sessions["encoder"], sessions["decoder"])
+
+
+def _check_providers(providers: list[Any]) -> None:
+    """Refuse what onnxruntime would quietly leave out; an entry is a name, or (name, options)."""
+    available = onnxruntime.get_available_providers()
+    for entry in providers:
+        name = entry if isinstance(entry, str) else entry[0]
+        if name not in available:
+            raise InputError(
+                f"this onnxruntime has no provider {name!r}; choose from {', '.join(available)}"
+            )
 
 
 def _session(
     folder: Path,
     graph: Graph,
-    providers: Sequence[Any] | None,
+    providers: list[Any],
     options: onnxruntime.SessionOptions,
 ) -> onnxruntime.InferenceSession:
     path = folder / graph.file
     try:
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=list(providers or ["CPUExecutionProvider"])
-        )
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
     except Exception as error:  # onnxruntime's own errors share no base class but this
         raise BundleError(f"onnxruntime can't load {path}: {error}") from error
     for stated, actual in (
@@ -329,9 +342,25 @@ def _floats(array: NDArray[Any], name: str) -> NDArray[np.float32]:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _at_least_one(count: int, name: str) -> None:
-    if count < 1:
-        raise InputError(f"{name} must be at least 1, not {count}")
+def _at_least(least: int, count: int, name: str) -> None:
+    if not isinstance(count, int | np.integer) or count < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, not {count}")
+
+
+def _generator(seed: Seed) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"seed must be a whole number of at least 0, a Generator or None, not {seed!r}"
+        ) from error
+
+
+def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} is no array: its rows differ in shape") from error
 
 
 def _difference(expected: NDArray[Any], value: NDArray[Any]) -> float:

@@ -86,7 +86,7 @@ def is_bundle(folder: Path) -> bool:
     """Whether a folder holds a manifest of ours, damaged or not."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and "format_version" in content and "graphs" in content
 
@@ -103,8 +103,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleNotFoundError(f"there is no bundle at {folder}: it holds no {MANIFEST}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        version = int(content["format_version"])
-    except (ValueError, KeyError, TypeError):
+        version = content["format_version"]
+        if not isinstance(version, int):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BundleError(
             f"{path} is damaged or no manifest of sxvae; export the bundle again"
         ) from None
@@ -150,7 +152,7 @@ def _check_file(folder: Path, entry: Mapping[str, Any]) -> None:
         raise BundleError(f"{folder / MANIFEST} names a file outside its folder: {entry['file']}")
     if not path.is_file():
         raise BundleNotFoundError(f"{path} is missing; export the bundle again")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != entry.get("sha256"):
         raise BundleError(
             f"{path} is not the file that the manifest names (its SHA-256 differs): it was changed "
             "or damaged; export the bundle again"

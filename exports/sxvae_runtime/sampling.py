@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 
 def uniform_directions(shape: Sequence[int], rng: np.random.Generator) -> Floats:
     """Unit vectors, uniform on the sphere: `shape` with the ambient axis last."""
+    if shape[-1] == 1:
+        signs: Floats = rng.choice(np.array([-1.0, 1.0]), tuple(shape))
+        return signs
     normal = rng.standard_normal(tuple(shape))
     unit: Floats = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
     return unit

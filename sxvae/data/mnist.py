@@ -10,8 +10,12 @@ from pathlib import Path
 from sxvae.config import DataSettings
 from sxvae.data.images import ImageData, Split
 from sxvae.errors import DataError
+from sxvae.files import parents_made
 
 _VALIDATION = 10_000
+_FILES = [
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+]
 
 
 def default_data_dir() -> Path:
@@ -48,19 +52,20 @@ def _read(folder: Path, train: bool) -> Split:
     from torchvision.datasets import MNIST
 
     raw = folder / "MNIST" / "raw"
-    created = _missing_folders(raw)
     try:
-        # torchvision reports its downloads on stdout, which belongs to results.
-        with contextlib.redirect_stdout(io.StringIO()):
+        # torchvision reports its downloads on both streams: results and remarks are ours to give.
+        silence = io.StringIO()
+        with (
+            contextlib.redirect_stdout(silence),
+            contextlib.redirect_stderr(silence),
+            parents_made(raw / "any"),
+        ):
             data = MNIST(str(folder), train=train, download=True)
     except (RuntimeError, OSError, AssertionError, LookupError, TypeError, ValueError) as error:
-        if (raw / f"{'train' if train else 't10k'}-images-idx3-ubyte").exists():
+        if all((raw / name).exists() for name in _FILES):
             raise DataError(
                 f"the MNIST files in {raw} are damaged: delete them, try again"
             ) from error
-        for made in created:
-            with contextlib.suppress(OSError):
-                made.rmdir()
         reason = " ".join(str(error).split()).rstrip(":") or type(error).__name__
         raise DataError(
             f"MNIST is not under {folder} and could not be downloaded ({reason}): connect to the "
@@ -68,8 +73,3 @@ def _read(folder: Path, train: bool) -> Split:
             "with --data-dir"
         ) from error
     return Split(data.data.unsqueeze(1), 255.0, data.targets)
-
-
-def _missing_folders(path: Path) -> list[Path]:
-    """The part of `path` that does not exist yet, the innermost folder first."""
-    return [folder for folder in (path, *path.parents) if not folder.exists()]

@@ -65,6 +65,11 @@ class HypersphericalUniform(Distribution):
         return torch.zeros(self._extended_shape(), dtype=self.dtype, device=self.device)
 
     @property
+    def mode(self) -> Tensor:
+        """NaN, as torch.distributions.Uniform has it: every point is one."""
+        return torch.full_like(self.mean, torch.nan)
+
+    @property
     def variance(self) -> Tensor:
         """1 / (m + 1) in each coordinate, shape (*batch_shape, m + 1)."""
         return torch.full_like(self.mean, 1 / (self.dim + 1))

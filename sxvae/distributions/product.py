@@ -15,6 +15,23 @@ from sxvae.distributions.geometry import Shape
 _Slots = tuple[tuple[int, ...], ...]
 
 
+class _ProductSupport(Constraint):
+    is_discrete = False
+    event_dim = 1
+
+    def __init__(self, product: ProductDistribution) -> None:
+        self._product = product
+
+    def check(self, value: Tensor) -> Tensor:
+        """Whether every part is in its factor's support, shape (...)."""
+        groups = zip(self._product.groups, self._product.split(value), strict=True)
+        parts = []
+        for group, part in groups:
+            assert group.support is not None  # every distribution of ours has one
+            parts.append(group.support.check(part).all(dim=-1))
+        return torch.stack(parts).all(dim=0)
+
+
 class ProductDistribution(Distribution):
     """Independent factors side by side in one vector, equal ones computed as one batch.
 
@@ -66,6 +83,11 @@ class ProductDistribution(Distribution):
     def arg_constraints(self) -> dict[str, Constraint]:
         """The parameters belong to the groups."""
         return {}
+
+    @property
+    def support(self) -> Constraint:
+        """Vectors whose parts lie in their factors' supports."""
+        return _ProductSupport(self)
 
     @property
     def factors(self) -> int:

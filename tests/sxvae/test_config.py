@@ -46,3 +46,8 @@ def test_impossible_settings_are_refused_in_one_sentence(values: dict[str, Any])
 def test_a_missing_section_is_named() -> None:
     with pytest.raises(ConfigError, match="training is missing"):
         RunSettings.read({"model": {"input_shape": (1, 8, 8)}, "data": {}})
+
+
+def test_misspelt_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no setting 'epoch'"):
+        TrainingSettings(**{"epoch": 3})

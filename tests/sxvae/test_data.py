@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sxvae import DataSettings, ImageData, Split, load_data
+from sxvae.data import located
 from sxvae.errors import ConfigError, DataError
 
 
@@ -103,6 +104,27 @@ def test_mnist_that_is_damaged_is_told_apart_from_missing(tmp_path: Path) -> Non
             (raw / f"{name}-{kind}-ubyte").write_bytes(b"\x00\x00\x08\x03\x00\x00")
     with pytest.raises(DataError, match="damaged"):
         load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path)))
+
+
+def test_mnist_that_is_incomplete_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"good data")
+    with pytest.raises(DataError, match="could not be downloaded"):
+        load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path)))
+    assert [path.name for path in raw.iterdir()] == ["train-images-idx3-ubyte"]
+
+
+def test_a_stored_folder_that_is_not_here_gives_way(tmp_path: Path) -> None:
+    stored = DataSettings(dataset="mnist", data_dir=str(tmp_path / "another machine's"))
+    assert located(stored).data_dir is None
+    assert located(stored, str(tmp_path)).data_dir == str(tmp_path)
+    here = DataSettings(dataset="mnist", data_dir=str(tmp_path))
+    assert located(here) == here
 
 
 def test_real_mnist(mnist_dir: Path) -> None:

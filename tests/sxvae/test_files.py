@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sxvae.errors import OutputError
-from sxvae.files import moved_aside, new_folder, write_atomically
+from sxvae.files import moved_aside, new_folder, refuse_existing, write_atomically
 
 
 def _ours(folder: Path) -> bool:
@@ -89,3 +89,31 @@ def test_moved_aside_undoes_what_a_failing_block_made(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail_half_way()
     assert _names(tmp_path) == []
+
+
+def test_what_a_kill_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    for leftover in (".target.abc.tmp", ".target.def.old"):
+        (tmp_path / leftover).mkdir()
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / ".config.json.xyz.tmp").touch()  # killed before its first file
+    with new_folder(tmp_path / "target", False, _ours) as staging:
+        (staging / "mark").touch()
+    assert _names(tmp_path) == ["target"]
+    assert _names(tmp_path / "target") == ["mark"]
+
+
+def test_parents_that_were_made_in_vain_are_removed(tmp_path: Path) -> None:
+    def fail_half_way() -> None:
+        with new_folder(tmp_path / "a" / "b" / "target", False, _ours):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert _names(tmp_path) == []
+
+
+def test_only_regular_files_are_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", Path("/dev/null")):
+        with pytest.raises(OutputError, match="no file that can be replaced"):
+            refuse_existing(path, force=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae import model as model_module
-from sxvae.errors import ConfigError
+from sxvae.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -147,3 +147,27 @@ def test_own_networks(x: Tensor) -> None:
 def test_no_sample_is_refused(model: ProductSpaceVAE, x: Tensor) -> None:
     with pytest.raises(ValueError, match="at least one importance sample"):
         model.importance_log_likelihood(x, 0)
+
+
+def test_images_that_would_give_wrong_numbers_are_refused(
+    model: ProductSpaceVAE, x: Tensor
+) -> None:
+    for wrong, message in (
+        (x[:, 0], "have the shape"),
+        (x.repeat(1, 3, 1, 1), "have the shape"),
+        (x * 255, r"outside \[0, 1\]"),
+        (x * torch.nan, r"outside \[0, 1\]"),
+        (x.long(), "floating point is needed"),
+        (x[:0], "no image"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model.elbo(wrong)
+        with pytest.raises(DataError, match=message):
+            model.importance_log_likelihood(wrong, 3)
+    with pytest.raises(DataError, match="images of 0 and 1 only"):
+        model.importance_log_likelihood(x / 2, 3)
+
+
+def test_a_model_without_hidden_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one width"):
+        ProductSpaceVAE(ProductSpace.parse("2"), (1, 8, 8), ())

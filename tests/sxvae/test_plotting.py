@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sxvae.errors import OutputError
+from sxvae.errors import NumericalError, OutputError
 from sxvae.plotting import image_grid, save_png
 
 
@@ -41,3 +41,8 @@ def test_saved_whole(tmp_path: Path) -> None:
         assert picture.size == (70, 70)
     with pytest.raises(OutputError):
         save_png(image_grid(np.zeros((4, 1, 8, 8))), tmp_path / "missing" / "grid.png")
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(NumericalError, match="not finite"):
+        image_grid(np.full((1, 1, 8, 8), np.nan))

@@ -24,6 +24,7 @@ from sxvae import (
 )
 from sxvae.checkpoint import read_checkpoint
 from sxvae.errors import (
+    CheckpointError,
     ConfigError,
     DataError,
     NumericalError,
@@ -202,7 +203,7 @@ def test_a_finished_run_says_so_and_is_extended_by_epochs(data: ImageData, tmp_p
     assert longer.evaluation is not None
     assert whole.evaluation is not None
     assert longer.evaluation["log_likelihood"] == whole.evaluation["log_likelihood"]
-    with pytest.raises(ConfigError, match="6 epochs are done already"):
+    with pytest.raises(ConfigError, match="6 epochs: --epochs can only extend it"):
         resume("short", runs_dir=tmp_path, data=data, epochs=5)
 
 
@@ -347,3 +348,53 @@ def test_data_settings_are_stored(data: ImageData, tmp_path: Path) -> None:
     _, settings = sxvae.load(run.best)
     assert settings.data.binarization == "fixed"
     assert settings.training == QUICK
+
+
+def test_a_refused_extension_leaves_the_run_as_it_was(data: ImageData, tmp_path: Path) -> None:
+    run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path).directory
+    before = {path.name: path.read_bytes() for path in run.path.iterdir()}
+    small = Split(torch.zeros(3, 1, 4, 4))
+    with pytest.raises(DataError, match="have the shape"):
+        resume("a", runs_dir=tmp_path, data=ImageData(small, small, small), epochs=9)
+    with pytest.raises(ConfigError, match="is no device"):
+        resume("a", runs_dir=tmp_path, data=data, epochs=9, device="tpu")
+    with pytest.raises(ConfigError, match="at least one thread"):
+        resume("a", runs_dir=tmp_path, data=data, epochs=9, threads=-1)
+    assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_a_killed_export_does_not_stand_in_the_way(data: ImageData, tmp_path: Path) -> None:
+    run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path).directory
+    (run.path / ".onnx.abc.tmp").mkdir()
+    assert resume("a", runs_dir=tmp_path, data=data, epochs=7).epochs == 7
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_broken_test_figures_are_made_again(data: ImageData, tmp_path: Path, content: str) -> None:
+    run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path)
+    run.directory.evaluation.write_text(content)
+    assert resume("a", runs_dir=tmp_path, data=data).evaluation == run.evaluation
+
+
+def test_damaged_run_files_are_named_before_any_work(data: ImageData, tmp_path: Path) -> None:
+    run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path).directory
+    lines = run.metrics.read_text().splitlines()
+    for damaged in ([lines[0], "{", *lines[2:]], lines[:2] + lines[3:], lines[:3]):
+        run.metrics.write_text("\n".join(damaged) + "\n")
+        with pytest.raises(CheckpointError, match=r"metrics\.jsonl"):
+            resume("a", runs_dir=tmp_path, data=data, epochs=9)
+    run.last.write_bytes(run.best.read_bytes())
+    with pytest.raises(CheckpointError, match="not the state of its training"):
+        resume("a", runs_dir=tmp_path, data=data)
+    run.config.write_text("{")
+    with pytest.raises(ConfigError, match=r"config\.json is not JSON"):
+        resume("a", runs_dir=tmp_path, data=data)
+
+
+def test_pictures_need_channels_that_can_be_shown(tmp_path: Path) -> None:
+    pixels = torch.rand(50, 2, 4, 4)
+    data = ImageData(Split(pixels), Split(pixels), Split(pixels))
+    model = ProductSpaceVAE(ProductSpace.parse("2"), data.image_shape, (8,))
+    with pytest.raises(ConfigError, match="1 or 3 channels"):
+        fit(model, data, QUICK.model_copy(update={"sample_every": 1}), runs_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []

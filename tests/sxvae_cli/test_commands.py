@@ -10,8 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from sxvae.checkpoint import read_checkpoint, write_checkpoint
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -95,7 +98,42 @@ def test_export_refusals(cli: Cli, trained: Path, tmp_path: Path) -> None:
     blocked.touch()
     done = cli("export", trained, "--onnx", "--out", blocked / "bundle", code=1)
     assert "can't be written" in done.stderr
+    done = cli(
+        "export", trained, "--onnx", "--out", tmp_path / "deep" / "er", "--threads", "0", code=2
+    )
+    assert "--threads" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "file"]
+
+
+def test_a_diverged_model_is_not_shipped(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    """NaN compares false with every tolerance, so it needs a check of its own."""
+    source = read_checkpoint(trained / "best.safetensors")
+    tensors = {
+        name: array * np.nan if name == "model.decoder.layers.0.bias" else array
+        for name, array in source.tensors.items()
+    }
+    diverged = tmp_path / "diverged.safetensors"
+    write_checkpoint(diverged, tensors, source.metadata)
+    for arguments in (
+        ("export", diverged, "--onnx", "--out", "deep/bundle"),
+        ("sample", diverged),
+        ("eval", diverged, "--samples", "2"),
+    ):
+        done = cli(*arguments, code=1)
+        assert "finite" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["diverged.safetensors"]
+
+
+def test_a_run_is_evaluated_where_its_config_is_damaged(
+    cli: Cli, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "a"
+    shutil.copytree(trained, run)
+    (run / "config.json").write_text("{")
+    quick = ("--samples", "2", "--limit", "10", "--json")
+    assert json.loads(cli("eval", run, *quick).stdout)["images"] == 10
+    assert "config.json is not JSON" in cli("train", "--resume", "a", code=2).stderr
 
 
 def test_an_existing_bundle_is_replaced_only_by_force(
@@ -130,7 +168,9 @@ def test_sample(cli: Cli, trained: Path, bundle: Path, tmp_path: Path, kind: str
 def test_sample_refusals(cli: Cli, trained: Path, tmp_path: Path) -> None:
     done = cli("sample", trained, "--out", "missing/x.png", code=1)
     assert "can't be written" in done.stderr
-    assert "is a folder" in cli("sample", trained, "--out", tmp_path, code=1).stderr
+    assert (
+        "no file that can be replaced" in cli("sample", trained, "--out", tmp_path, code=1).stderr
+    )
     assert "no run under runs" in cli("sample", code=1).stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -203,7 +243,7 @@ def test_commands_that_need_no_torch_do_not_import_it(
 def test_inspecting_a_checkpoint_imports_no_torch(trained: Path) -> None:
     code = (
         "import sys\n"
-        "from sxvae_cli.main import app\n"
+        "from sxvae_cli.app import app\n"
         f"app(['inspect', {str(trained)!r}], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules"
     )

@@ -126,6 +126,18 @@ def test_ctrl_c_saves_and_says_how_to_resume(cli: Cli, tmp_path: Path) -> None:
     cli("train", "--resume", "a", "--quiet")
 
 
+def test_ctrl_c_before_training_is_one_sentence(tmp_path: Path) -> None:
+    """While it imports and loads, from the first moment that our own code runs."""
+    for wait in (0.4, 1.5):
+        process = _start(tmp_path, *LONGER, "--name", "a")
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+        assert errors == "interrupted\n"
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
     """SIGKILL at random moments: some while it starts, most while it trains or saves."""
     cli("train", *LONGER, "--name", "whole", "--quiet")
@@ -163,13 +175,15 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
         (("--epochs", "ten"), 2, "--epochs"),
         (("--lr", "nan"), 2, "lr: input should be a finite number"),
         (("--threads", "0"), 2, "--threads"),
-        (("--device", "tpu"), 2, "'tpu' is no device"),
+        (("--device", "tpu"), 2, "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (("--dataset", "imagenet"), 2, "no data set 'imagenet'; choose from digits, mnist"),
         (("--name", "a/b"), 2, "no name for a run"),
         (("--config", "none.json"), 2, "none.json can't be read"),
         (("--resume", "none"), 1, "there is no checkpoint or run none"),
         (("--resume", "none", "--lr", "1"), 2, "--lr can't stand beside --resume"),
         (("--binarization", "none"), 1, "not binary"),
+        (("--z-dims", "4_4"), 2, "--z-dims: '4_4' is not a list"),
+        (("--name", "a" * 300), 2, "no name for a run"),
         (("--nonsense",), 2, "No such option"),
     ],
 )
@@ -181,6 +195,36 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_that_is_not_ours(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    for content, sentence in (
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("{}", "not a config.json of sxvae"),
+        ('{"format_version": 99}', "written by a newer sxvae"),
+        ('{"format_version": 1, "model": {}, "data": {}}', "input_shape is missing"),
+        (
+            '{"format_version": 1, "model": {"input_shape": [1, 8, 8]}, "data": {}, '
+            '"training": {"epochs": "x"}}',
+            "epochs: input should be a valid integer",
+        ),
+    ):
+        file.write_text(content)
+        done = cli("train", "--config", file, code=2)
+        assert sentence in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_names_are_printed_as_they_are(cli: Cli) -> None:
+    """Brackets are mark-up to Rich, and a part of the name to its owner."""
+    done = cli("train", *SHORT, "--h-dims", "8", "--name", "a[b][/c]", "--epochs", "1", code=2)
+    assert "no name for a run" in done.stderr  # it has a slash
+    done = cli("train", *SHORT[2:], "--epochs", "1", "--h-dims", "8", "--name", "a[red]b")
+    assert "a[red]b" in done.stderr
+    assert "a[red]b" in done.stdout
 
 
 def test_a_data_set_that_is_not_there(cli: Cli, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import sxvae_runtime
 from sxvae_runtime import BundleError, BundleNotFoundError, InputError
@@ -86,6 +88,7 @@ def test_an_empty_batch_is_an_empty_result(app: sxvae_runtime.Bundle) -> None:
         (np.zeros((1, 1, 8, 8), dtype=np.int64), "type int64; floating point or uint8"),
         (np.zeros((1, 1, 8, 8), dtype=bool), "type bool"),
         ([["a"]], "shape"),
+        ([[1.0], [1.0, 2.0]], "rows differ in shape"),
     ],
 )
 def test_bad_images_are_refused(
@@ -122,7 +125,7 @@ def test_sampling_the_prior(app: sxvae_runtime.Bundle) -> None:
     rng = np.random.default_rng(7)
     np.testing.assert_array_equal(app.sample_prior(3, seed=rng), app.sample_prior(3, seed=7))
     assert not np.array_equal(app.sample_prior(3, seed=rng), app.sample_prior(3, seed=7))
-    with pytest.raises(InputError, match="n must be at least 1"):
+    with pytest.raises(InputError, match="n must be a whole number of at least 1, not 0"):
         app.sample_prior(0)
 
 
@@ -141,6 +144,22 @@ def test_sampling_the_posterior(app: sxvae_runtime.Bundle, x: np.ndarray) -> Non
         app.sample_posterior(q._replace(concentration=-q.concentration))
 
 
+@pytest.mark.parametrize("seed", [-1, "x", 1.5])
+def test_bad_seeds_are_refused(app: sxvae_runtime.Bundle, seed: Any) -> None:
+    with pytest.raises(InputError, match="seed must be"):
+        app.sample_prior(1, seed=seed)
+
+
+def test_a_nan_does_not_pass_verification(copy: Path) -> None:
+    golden = load_file(copy / "golden.safetensors")
+    golden["concentration"][0, 0] = np.nan
+    save_file(golden, copy / "golden.safetensors")
+    digest_of_golden = hashlib.sha256((copy / "golden.safetensors").read_bytes()).hexdigest()
+    _rewrite(copy, lambda manifest: manifest["golden"].update(sha256=digest_of_golden))
+    with pytest.raises(BundleError, match="differ from the golden ones by nan"):
+        sxvae_runtime.load(copy).verify()
+
+
 def test_interpolation(app: sxvae_runtime.Bundle) -> None:
     z0, z1 = app.sample_prior(2, seed=3)
     path = app.interpolate(z0, z1, steps=10)
@@ -154,7 +173,7 @@ def test_interpolation(app: sxvae_runtime.Bundle) -> None:
             steps = np.arccos(np.sum(walk[1:, factor.slice] * walk[:-1, factor.slice], axis=-1))
             np.testing.assert_allclose(steps, total / 9, atol=1e-3)
     assert app.decode(path).shape == (10, 1, 8, 8)
-    with pytest.raises(InputError, match="at least 2 steps"):
+    with pytest.raises(InputError, match="steps must be a whole number of at least 2"):
         app.interpolate(z0, z1, steps=1)
     with pytest.raises(InputError, match=r"z1 has the shape \(2, 13\); \(13,\) is needed"):
         app.interpolate(z0, np.stack([z0, z1]))
@@ -167,6 +186,8 @@ def test_verify(app: sxvae_runtime.Bundle) -> None:
 def test_options_pass_through(bundle: Path) -> None:
     app = sxvae_runtime.load(bundle, providers=["CPUExecutionProvider"], threads=2)
     assert app.verify() < 1e-4
+    with pytest.raises(InputError, match="no provider 'FooProvider'; choose from"):
+        sxvae_runtime.load(bundle, providers=[("FooProvider", {})])
     assert sxvae_runtime.load(str(bundle)).input_shape == (1, 8, 8)
 
 
@@ -236,6 +257,8 @@ def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda m: m["graphs"]["encoder"]["outputs"].pop(), "other inputs or outputs"),
         (lambda m: m["golden"].update(file="../golden.safetensors"), "outside its folder"),
         (lambda m: m.pop("input_shape"), "incomplete"),
+        (lambda m: m["graphs"]["encoder"].pop("sha256"), r"encoder\.onnx is not the file"),
+        (lambda m: m.update(format_version=float("inf")), "no manifest of sxvae"),
     ],
 )
 def test_manifests_that_do_not_fit_are_refused(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,15 +40,12 @@ def evaluate(
     if checkpoint is None:
         say(f"evaluating {path}", quiet)
     import sxvae
-    from sxvae.devices import resolve_device, threads_set
+    from sxvae.data import located
+    from sxvae.devices import threads_set
     from sxvae.evaluation import evaluate as measure
 
-    target = resolve_device(device)
-    model, settings = sxvae.load(path, device=target)
-    stored = settings.data
-    if data_dir is not None:
-        stored = stored.model_copy(update={"data_dir": str(Path(data_dir).absolute())})
-    data = sxvae.load_data(stored)
+    model, settings = sxvae.load(path, device=device)
+    data = sxvae.load_data(located(settings.data, data_dir))
     with threads_set(threads), _progress(quiet) as on_progress:
         figures = measure(
             model,

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from sxvae.checkpoint import Checkpoint, read_checkpoint
-from sxvae.errors import CheckpointError
 from sxvae.runs import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table
-from sxvae_runtime.manifest import is_bundle, read_manifest
+from sxvae_runtime.manifest import MANIFEST, read_manifest
 
 
 def inspect(
@@ -22,11 +21,8 @@ def inspect(
     debug: options.Debug = False,
 ) -> None:
     """Show what a checkpoint or a bundle holds, its checksums verified. Needs no PyTorch."""
-    if is_bundle(Path(path)):
+    if (Path(path) / MANIFEST).is_file():
         title, content = f"bundle {path}", read_manifest(Path(path)).content
-    elif Path(path).is_dir() and (Path(path) / "manifest.json").exists():
-        read_manifest(Path(path))  # says what is wrong with it
-        raise CheckpointError(f"{path} holds no bundle and no run")
     else:
         checkpoint = read_checkpoint(find_checkpoint(path, runs_dir))
         title, content = f"checkpoint {checkpoint.path}", _describe(checkpoint)

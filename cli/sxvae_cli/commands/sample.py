@@ -11,7 +11,7 @@ from sxvae.files import refuse_existing
 from sxvae.runs import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_line, say
-from sxvae_runtime.manifest import is_bundle
+from sxvae_runtime.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 64,
     out: Annotated[Path, typer.Option(help="The picture to write, a PNG.")] = Path("samples.png"),
     seed: Annotated[int, typer.Option(min=0, help="Of the prior draws.")] = 0,
-    force: options.Force = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -38,7 +38,7 @@ def sample(
 ) -> None:
     """Decode draws from the prior into one picture."""
     refuse_existing(out, force)
-    if source is not None and is_bundle(Path(source)):
+    if source is not None and (Path(source) / MANIFEST).is_file():
         images = _from_bundle(Path(source), n, seed, threads)
     else:
         path = find_checkpoint(source, runs_dir)
@@ -68,7 +68,7 @@ def _from_checkpoint(
     from sxvae.randomness import seeded
 
     target = resolve_device(device)
-    model, _ = sxvae.load(path, device=target)
+    model, _ = sxvae.load(path, device=device)
     with threads_set(threads), torch.no_grad(), seeded(seed, "samples", target):
         images: NDArray[Any] = model.decode(model.prior().sample((n,))).mean.cpu().numpy()
     return images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from sxvae.runs import find_run, new_run, read_config
 from sxvae.spaces import ProductSpace
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, remarks, say
+from sxvae_cli.errors import InterruptedCommandError
 from sxvae_cli.figures import print_figures
 
 if TYPE_CHECKING:
@@ -190,7 +192,7 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
     sections: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "training": {}}
     if config is not None:
         content = read_config(config)
-        sections = {section: dict(content[section]) for section in sections}
+        sections = RunSettings.read(content).model_dump()
     values = dict(given)
     try:
         if "z_dims" in values:
@@ -214,13 +216,10 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
 
 
 def _widths(text: str) -> tuple[int, ...]:
-    try:
-        widths = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        widths = ()
-    if not widths or min(widths) < 1:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]+", part) and int(part) > 0 for part in parts):
         raise ConfigError(f"--h-dims: {text!r} is not a list of widths such as 256,128")
-    return widths
+    return tuple(int(part) for part in parts)
 
 
 def _fit(
@@ -234,8 +233,10 @@ def _fit(
     quiet: bool,
 ) -> Run:
     from sxvae.data import load_data
+    from sxvae.devices import resolve_device
     from sxvae.training import fit, initial_model
 
+    resolve_device(device)  # refused before any data are fetched
     data = load_data(settings.data)
     shaped = settings.model.model_copy(update={"input_shape": data.image_shape})
     model = initial_model(settings.model_copy(update={"model": shaped}))
@@ -264,13 +265,13 @@ def _resume(
     quiet: bool,
 ) -> Run:
     directory = find_run(run, runs_dir)
-    from sxvae.data import load_data
+    from sxvae.data import load_data, located
     from sxvae.training import resume
 
     data = None
     if data_dir is not None:
         stored = RunSettings.read(read_config(directory.config)).data
-        data = load_data(stored.model_copy(update={"data_dir": str(Path(data_dir).absolute())}))
+        data = load_data(located(stored, data_dir))
     with _saying_how_to_resume(runs_dir), _observer(quiet) as observer:
         return resume(
             run,
@@ -289,8 +290,9 @@ def _saying_how_to_resume(runs_dir: Path) -> Iterator[None]:
         yield
     except TrainingInterrupted as interruption:
         where = "" if runs_dir == options.DEFAULT_RUNS_DIR else f" --runs-dir {runs_dir}"
-        say(f"{interruption}; go on with: sxvae train --resume {interruption.run}{where}")
-        raise typer.Exit(130) from None
+        raise InterruptedCommandError(
+            f"{interruption}; go on with: sxvae train --resume {interruption.run}{where}"
+        ) from None
 
 
 def _observer(quiet: bool) -> contextlib.AbstractContextManager[Observer]:

@@ -27,3 +27,7 @@ def test_refusals() -> None:
         HypersphericalUniform(0)
     with pytest.raises(ValueError, match="support"):
         HypersphericalUniform(2, validate_args=True).log_prob(torch.zeros(3))
+
+
+def test_every_point_is_a_mode() -> None:
+    assert torch.isnan(HypersphericalUniform(2).mode).all()

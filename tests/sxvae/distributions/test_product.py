@@ -78,3 +78,11 @@ def test_refusals() -> None:
         ProductDistribution([group], [(0, 2)])
     with pytest.raises(ValueError, match="same factors"):
         SPACE.prior().kl_per_factor(ProductSpace.parse("4,4").prior())
+
+
+def test_support() -> None:
+    z = SPACE.prior(dtype=torch.float64).sample((3,))
+    z[1, SPACE.factors[1].slice] *= 1.5
+    support = SPACE.prior().support
+    assert support is not None
+    assert support.check(z).tolist() == [True, False, True]

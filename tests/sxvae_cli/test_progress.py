@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
+from sxvae.runs import RunDirectory
+from sxvae_cli import progress
+from sxvae_cli.progress import LiveProgress
+
+SETTINGS = RunSettings(
+    model=ModelSettings(input_shape=(1, 8, 8)), data=DataSettings(), training=TrainingSettings()
+)
+METRICS: dict[str, Any] = {
+    "epoch": 112,
+    "loss": 1234.56,
+    "reconstruction": -1234.56,
+    "kl": 123.45,
+    "val_elbo": -1234.56,
+}
+
+
+def test_80_columns_show_the_epoch_the_figures_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress, "remarks", console)
+    with LiveProgress() as live:
+        live.started(RunDirectory(Path("runs/[a]")), SETTINGS, 111, 2)
+        live.stepped()
+        live.stepped()
+        live.epoch_ended(METRICS)
+    text = screen.getvalue()
+    assert "runs/[a]: going on after 111 epochs on digits, latent space S^4 x S^4" in text
+    bar = [line for line in text.splitlines() if "112/200" in line][-1]
+    figures = [line for line in text.splitlines() if "loss" in line][-1]
+    assert re.search(r"epoch 112/200 .*(\d:\d\d:\d\d|-:--:--)", bar)
+    for figure in ("loss 1234.56", "reconstruction -1234.56", "KL 123.45"):
+        assert figure in figures
+    assert "validation ELBO -1234.56" in figures
