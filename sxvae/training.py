@@ -164,7 +164,7 @@ def resume(
         observer: told what happens.
 
     Raises:
-        CheckpointError: if there is no such run, or its checkpoint is damaged.
+        CheckpointError: if there is no such run, or a file of it is damaged or of another run.
         ConfigError: if `epochs` is less than what was planned.
         DataError: if the data set can't be had.
         NumericalError: if a figure becomes non-finite.
@@ -174,6 +174,8 @@ def resume(
     stored = RunSettings.read(content)
     checkpoint = read_checkpoint(directory.last) if directory.last.is_file() else None
     state = _state(checkpoint)
+    if checkpoint is not None and checkpoint.settings.model != stored.model:
+        raise CheckpointError(f"{directory.config} describes another model than {directory.last}")
     settings = stored if epochs is None else _with_epochs(stored, epochs)
     if checkpoint is not None and _is_finished(directory, settings, state):
         return _finished(directory, state)
@@ -282,7 +284,7 @@ class _Trainer:
             while self.epoch < self.config.epochs and not self.stopped_early:
                 self._run_epoch()
             if self.stopping.best_epoch is None:
-                self._save_best()
+                self._save_best(self._last_metrics())
             figures = self._evaluate_best() if self.config.eval_samples else None
         except NumericalError as error:
             raise NumericalError(
@@ -378,7 +380,11 @@ class _Trainer:
         if self.device.type == "cuda" and "cuda" in streams:
             torch.cuda.set_rng_state(streams["cuda"], self.device)
 
-    def _save_best(self, metrics: dict[str, Any] | None = None) -> None:
+    def _last_metrics(self) -> dict[str, Any]:
+        """The last epoch's metrics as checkpoints have them: without the time, which differs."""
+        return {k: v for k, v in self.run.read_metrics()[-1].items() if k != "seconds"}
+
+    def _save_best(self, metrics: dict[str, Any]) -> None:
         tensors = {f"model.{k}": v for k, v in to_arrays(self.model.state_dict()).items()}
         write_checkpoint(self.run.best, tensors, self._metadata("best", metrics))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -36,8 +37,12 @@ app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
 
 
-def run() -> int:
-    """Run the command line; returns the exit status."""
+def run(was_interrupted: Callable[[], bool]) -> int:
+    """Run the command line; returns the exit status.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, unless the command itself said what became of its work.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "±" still gets its figures
@@ -49,11 +54,11 @@ def run() -> int:
     except InterruptedCommandError as interruption:
         say(str(interruption))
         return INTERRUPTED
-    except typer.Abort:
-        raise KeyboardInterrupt from None
     except ConfigError as error:
         return _report(error, WRONG_USAGE)
     except Exception as error:
+        if was_interrupted():  # an extension module may turn an interrupt into an error of its own
+            raise KeyboardInterrupt from error
         return _report(error, FAILED)
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C
         raise KeyboardInterrupt

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import signal
 import sys
+from types import FrameType
 from typing import NoReturn
+
+_interrupted = False
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    """Raise KeyboardInterrupt as Python does, and remember it."""
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         from sxvae_cli.app import run
 
-        code = run()
-    except KeyboardInterrupt:
+        code = run(lambda: _interrupted)
+    except BaseException:
+        if not _interrupted:
+            raise
         print("interrupted", file=sys.stderr)
         code = 130
     # The work is done and reported: nothing is left that an interrupt could save.

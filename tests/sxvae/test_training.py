@@ -222,6 +222,7 @@ def test_burn_in_longer_than_training_makes_the_last_model_the_best(
     run = fit(_model(data), data, config, runs_dir=tmp_path)
     best, last = read_checkpoint(run.best), read_checkpoint(run.directory.last)
     assert best.metadata["epoch"] == 2
+    assert best.metadata["metrics"] == last.metadata["metrics"]
     for name, array in best.part("model").items():
         np.testing.assert_array_equal(array, last.part("model")[name])
     assert run.evaluation is None
@@ -383,6 +384,11 @@ def test_damaged_run_files_are_named_before_any_work(data: ImageData, tmp_path: 
         run.metrics.write_text("\n".join(damaged) + "\n")
         with pytest.raises(CheckpointError, match=r"metrics\.jsonl"):
             resume("a", runs_dir=tmp_path, data=data, epochs=9)
+    config = run.config.read_text()
+    run.config.write_text(config.replace('"hidden_dims": [', '"hidden_dims": [8, '))
+    with pytest.raises(CheckpointError, match="describes another model"):
+        resume("a", runs_dir=tmp_path, data=data)
+    run.config.write_text(config)
     run.last.write_bytes(run.best.read_bytes())
     with pytest.raises(CheckpointError, match="not the state of its training"):
         resume("a", runs_dir=tmp_path, data=data)
