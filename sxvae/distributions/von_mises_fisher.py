@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -25,6 +26,12 @@ from sxvae.special import (
     bessel_terms,
     log_bessel_i_reduced,
 )
+
+# Below this norm a mean of unit vectors has no direction.
+_VANISHING = 1e-12
+_NEWTON_STEPS = 12
+# The series of the KL is used up to k^2 = 4 p, where this many terms leave 1e-20.
+_SERIES_TERMS = 40
 
 
 class VonMisesFisher(Distribution):
@@ -139,10 +146,66 @@ class VonMisesFisher(Distribution):
         complement = bessel_ratio_complement(self._order, concentration)
         return (concentration * complement - self._log_density_at_mode()).to(self.loc.dtype)
 
+    @classmethod
+    def fit(cls, x: Tensor) -> VonMisesFisher:
+        """The maximum-likelihood distribution for unit vectors.
+
+        The mean direction is that of the mean, and the concentration solves A_p(k) = R, the mean's
+        norm, by Newton's method from Banerjee's approximation k = R (p - R^2) / (1 - R^2). Where
+        the mean vanishes the fit is uniform: concentration 0, and the first axis as `loc`.
+
+        Args:
+            x: unit vectors, shape (n, *batch_shape, p), n >= 1. No gradients.
+
+        Raises:
+            ValueError: if all vectors of a set coincide: the likelihood has no maximum.
+        """
+        points = x.detach().double()
+        ambient, order = points.shape[-1], points.shape[-1] / 2 - 1
+        mean = points.mean(dim=0)
+        length = torch.linalg.vector_norm(mean, dim=-1)
+        spread = (points - mean).square().sum(dim=-1).mean(dim=0)  # 1 - R^2, without cancellation
+        if bool((spread <= torch.finfo(x.dtype).eps ** 2).any()):
+            raise ValueError("all vectors coincide, so the likelihood has no maximum")
+        first_axis = torch.zeros_like(mean)
+        first_axis[..., 0] = 1
+        uniform = (length < _VANISHING).unsqueeze(-1)
+        loc = torch.where(uniform, first_axis, mean / length.clamp_min(_VANISHING).unsqueeze(-1))
+        concentration = length * (ambient - length**2) / spread
+        for _ in range(_NEWTON_STEPS):
+            terms = bessel_terms(order, concentration)
+            error = spread / (1 + length) - terms.complement  # A - R
+            concentration = (concentration - error / terms.derivative).clamp_min(0)
+        concentration = torch.where(uniform.squeeze(-1), 0.0, concentration)
+        return cls(loc.to(x.dtype), concentration.to(x.dtype))
+
     def _log_density_at_mode(self) -> Tensor:
         """Log C_p(k) + k in float64, shape batch_shape."""
         reduced = log_bessel_i_reduced(self._order, self.concentration.double())
         return -(reduced + self._ambient / 2 * math.log(2 * math.pi))
+
+
+@functools.lru_cache(maxsize=64)
+def _series_coefficients(ambient: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of F(y) - 1 and 2 y F'(y), F = 0F1(; b; b y), b = p/2; and the exponents of y."""
+    b, coefficient, rows = ambient / 2, 1.0, []
+    for j in range(1, _SERIES_TERMS + 1):
+        coefficient *= b / (j * (b + j - 1))
+        rows.append((coefficient, 2 * j * coefficient))
+    exponents = torch.arange(1, _SERIES_TERMS + 1, dtype=torch.float64, device=device)
+    return torch.tensor(rows, dtype=torch.float64, device=device), exponents
+
+
+def _kl_series(concentration: Tensor, ambient: int) -> Tensor:
+    """KL(vMF, uniform) = k A - log F for k^2 <= 4 p, where the closed form cancels.
+
+    F = Gamma(p/2) (2/k)^(p/2-1) I_{p/2-1}(k) = 0F1(; p/2; k^2 / 4), a series of positive terms, and
+    k A = k F' / F.
+    """
+    coefficients, exponents = _series_coefficients(ambient, concentration.device)
+    y = (concentration**2 / (2 * ambient)).clamp_max(2.0)
+    excess, slope = ((y.unsqueeze(-1) ** exponents) @ coefficients).unbind(-1)
+    return slope / (1 + excess) - torch.log1p(excess)
 
 
 class _KLToUniform(torch.autograd.Function):
@@ -155,7 +218,9 @@ class _KLToUniform(torch.autograd.Function):
         ctx.save_for_backward(wide * terms.derivative)
         ctx.dtype = concentration.dtype
         constant = log_surface_area(ambient - 1) - ambient / 2 * math.log(2 * math.pi)
-        divergence = constant - wide * terms.complement - terms.log_reduced
+        closed = constant - wide * terms.complement - terms.log_reduced
+        near_uniform = wide**2 <= 4 * ambient
+        divergence = torch.where(near_uniform, _kl_series(wide, ambient), closed)
         return divergence.to(concentration.dtype)
 
     @staticmethod
@@ -174,3 +239,23 @@ def _kl_von_mises_fisher_uniform(p: VonMisesFisher, q: HypersphericalUniform) ->
     shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     divergence: Tensor = _KLToUniform.apply(p.concentration.expand(shape), p.event_shape[0])
     return divergence
+
+
+@register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[untyped-decorator]
+def _kl_von_mises_fisher_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
+    """Log C(k_p) - log C(k_q) + A(k_p) (k_p - k_q <mu_p, mu_q>), without k - k A or 1 - <,>."""
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.event_shape[0] - 1} is "
+            "not defined"
+        )
+    ours, theirs = p.concentration.double(), q.concentration.double()
+    complement = bessel_ratio_complement(p._order, ours)
+    distance = (p.loc.double() - q.loc.double()).square().sum(dim=-1)
+    divergence: Tensor = (
+        p._log_density_at_mode()
+        - q._log_density_at_mode()
+        - (ours - theirs) * complement
+        + theirs * (1 - complement) * distance / 2
+    )
+    return divergence.to(p.loc.dtype)

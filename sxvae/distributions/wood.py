@@ -27,6 +27,8 @@ _NODES = 32
 # Parts of the quadrature whose weight is below e^-40 of the sample's own are left out.
 _LOG_NEGLIGIBLE = 40.0
 _SMALLEST = 2.0**-54
+# Stands for 0 where a formula divides by k: its limit is reached to all digits.
+_SMALLEST_CONCENTRATION = 1e-150
 
 
 class _Envelope(NamedTuple):
@@ -79,11 +81,23 @@ def _draw(concentration: Tensor, ambient: int) -> Tensor:
         if pending.numel() == 0:
             return result
         envelope = _Envelope(envelope.b[rejected], envelope.complement[rejected])
-    worst = concentration[pending]
     raise NumericalError(
         f"von Mises-Fisher sampling in R^{ambient} did not end: {pending.numel()} of "
-        f"{concentration.numel()} concentrations, {worst[0].item()} say, are not finite and >= 0"
+        f"{concentration.numel()} concentrations, {concentration[pending][0].item()} say, are not "
+        "finite and >= 0"
     )
+
+
+def _invert(concentration: Tensor) -> Tensor:
+    """The same on S^2, where w has a distribution function that can be inverted [1]."""
+    if not bool(((concentration >= 0) & concentration.isfinite()).all()):
+        raise NumericalError(
+            "von Mises-Fisher sampling in R^3 needs concentrations finite and >= 0"
+        )
+    k = concentration.clamp_min(_SMALLEST_CONCENTRATION)
+    gap = (-torch.log1p(torch.rand_like(k) * torch.expm1(-2 * k)) / k).clamp_max(2)
+    envelope = _envelope(k, 3)
+    return (gap / (2 * envelope.b + envelope.complement * gap)).clamp_min(_SMALLEST)
 
 
 @functools.lru_cache(maxsize=8)
@@ -136,7 +150,8 @@ class _CosineGap(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
         flat = concentration.double().reshape(-1)
-        e = _draw(flat, ambient).clamp_max(1 - _SMALLEST * 2)
+        e = _invert(flat) if ambient == 3 else _draw(flat, ambient)
+        e = e.clamp_max(1 - _SMALLEST * 2)
         ctx.ambient, ctx.dtype = ambient, concentration.dtype
         ctx.save_for_backward(e, flat)
         return _cosine_gap(e, 1 - e, _envelope(flat, ambient)).view(concentration.shape)
