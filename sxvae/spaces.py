@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sxvae.distributions import ProductDistribution
 
-FAMILIES = ("vmf",)
+FAMILIES = ("vmf", "power-spherical")
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,11 @@ class ProductSpace:
             loc: mean directions side by side, shape (..., ambient), norm 1 in each factor.
             concentration: shape (..., factors), k >= 0.
         """
-        from sxvae.distributions import ProductDistribution, VonMisesFisher
+        from sxvae.distributions import PowerSpherical, ProductDistribution, VonMisesFisher
 
+        classes = {"vmf": VonMisesFisher, "power-spherical": PowerSpherical}
         groups = [
-            VonMisesFisher(
+            classes[key[0]](
                 self._of_group(loc, key),
                 concentration if len(self.groups) == 1 else concentration[..., list(places)],
                 validate_args=False,

@@ -58,9 +58,10 @@ def cli(tmp_path: Path) -> Cli:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the command line on digits, over three factors of two dimensions."""
+    """A run of the command line on digits, over three factors of two dimensions and families."""
     folder = tmp_path_factory.mktemp("trained")
-    _run("train", "--z-dims", "4,2,4", *SHORT_TRAINING, "--name", "run", cwd=folder)
+    space = ("--z-dims", "4,2,4", "--distribution", "vmf,power-spherical,vmf")
+    _run("train", *space, *SHORT_TRAINING, "--name", "run", cwd=folder)
     return folder / "runs" / "run"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -29,6 +30,11 @@ def main() -> NoReturn:
             raise
         print("interrupted", file=sys.stderr)
         code = 130
+    if _interrupted:
+        # CPython may remember an interrupt of an extension module and end by the signal after all.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     # The work is done and reported: nothing is left that an interrupt could save.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)

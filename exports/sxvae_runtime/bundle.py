@@ -138,10 +138,11 @@ class Bundle:
             )
         rng = _generator(seed)
         z = np.empty((samples, len(loc), self.ambient), dtype=np.float32)
-        for ambient, places in self._groups().items():
+        for (family, ambient), places in self._groups().items():
             columns = np.array([np.r_[self.factors[place].slice] for place in places])
             shape = (samples, len(loc), len(places))
-            z[..., columns] = sampling.von_mises_fisher(
+            z[..., columns] = sampling.sample(
+                family,
                 np.broadcast_to(loc[:, columns], (*shape, ambient)),
                 np.broadcast_to(concentration[:, places], shape),
                 rng,
@@ -201,11 +202,11 @@ class Bundle:
             )
         return worst
 
-    def _groups(self) -> dict[int, list[int]]:
-        """The places of the factors of equal ambient dimension: one batch each."""
-        groups: dict[int, list[int]] = {}
+    def _groups(self) -> dict[tuple[str, int], list[int]]:
+        """The places of the factors of equal family and dimension: one batch each."""
+        groups: dict[tuple[str, int], list[int]] = {}
         for place, factor in enumerate(self.factors):
-            groups.setdefault(factor.ambient, []).append(place)
+            groups.setdefault((factor.family, factor.ambient), []).append(place)
         return groups
 
     def _run(
@@ -318,7 +319,12 @@ def _session(
 def _check_spaces(folder: Path, manifest: Manifest) -> None:
     offset = 0
     for factor in manifest.factors:
-        if (factor.offset, factor.ambient, factor.family) != (offset, factor.dim + 1, "vmf"):
+        if factor.family not in sampling.FAMILIES:
+            raise BundleError(
+                f"{folder}: the manifest's family {factor.family!r} is not known; install a newer "
+                "sxvae_runtime"
+            )
+        if (factor.offset, factor.ambient) != (offset, factor.dim + 1):
             raise BundleError(f"{folder}: the manifest's factors are not spheres side by side")
         offset += factor.ambient
     ports = {

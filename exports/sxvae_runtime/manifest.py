@@ -20,7 +20,7 @@ class Factor:
     """One sphere of the latent space.
 
     Attributes:
-        family: the posterior's family: "vmf".
+        family: the posterior's family: "vmf" or "power-spherical".
         dim: the sphere's dimension m.
         ambient: the number of its coordinates, m + 1.
         offset: where they start in a latent vector.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,13 @@ def uniform_directions(shape: Sequence[int], rng: np.random.Generator) -> Floats
     return unit
 
 
-def von_mises_fisher(
-    loc: NDArray[Any], concentration: NDArray[Any], rng: np.random.Generator
+def sample(
+    family: str, loc: NDArray[Any], concentration: NDArray[Any], rng: np.random.Generator
 ) -> Floats:
-    """One sample of a von Mises-Fisher distribution for each mean direction.
+    """One sample for each mean direction.
 
     Args:
+        family: one of `FAMILIES`.
         loc: unit vectors, shape (..., p), p >= 2.
         concentration: k >= 0, shape (...).
         rng: where the chance comes from.
@@ -47,7 +48,7 @@ def von_mises_fisher(
         raise InputError("every concentration must be finite and at least 0")
     mu = np.asarray(loc, dtype=np.float64)
     ambient = mu.shape[-1]
-    gap = _cosine_gaps(k.reshape(-1), ambient, rng).reshape(k.shape)[..., None]
+    gap = _GAPS[family](k.reshape(-1), ambient, rng).reshape(k.shape)[..., None]
     around = uniform_directions((*mu.shape[:-1], ambient - 1), rng)
     return (1 - gap) * mu + np.sqrt(gap * (2 - gap)) * _carry_to_tangent(mu, around)
 
@@ -60,7 +61,7 @@ def _carry_to_tangent(loc: Floats, vector: Floats) -> Floats:
     return np.concatenate([-sign * inner, vector - inner / (1 + np.abs(first)) * rest], axis=-1)
 
 
-def _cosine_gaps(k: Floats, ambient: int, rng: np.random.Generator) -> Floats:
+def _von_mises_fisher_gaps(k: Floats, ambient: int, rng: np.random.Generator) -> Floats:
     """1 - <loc, sample> for each k, by Wood's rejection (1994); only rejected ones are redrawn.
 
     With e from Beta((p-1)/2, (p-1)/2) and D = 1 - (1-b) e the gap is 2 b e / D, accepted with
@@ -90,3 +91,18 @@ def _symmetric_beta(count: int, ambient: int, rng: np.random.Generator) -> tuple
     if ambient > 2:
         cosine *= np.sqrt(-np.expm1(2 / (ambient - 2) * np.log1p(-rng.random(count))))
     return (1 + cosine) / 2, (1 - cosine) / 2
+
+
+def _power_spherical_gaps(k: Floats, ambient: int, rng: np.random.Generator) -> Floats:
+    """1 - <loc, sample> for each k: (1 + <loc, sample>) / 2 is Beta((p-1)/2 + k, (p-1)/2)."""
+    half = (ambient - 1) / 2
+    towards, away = rng.standard_gamma(k + half), rng.standard_gamma(half, k.shape)
+    gaps: Floats = 2 * away / (towards + away)
+    return gaps
+
+
+_GAPS: dict[str, Callable[[Floats, int, np.random.Generator], Floats]] = {
+    "vmf": _von_mises_fisher_gaps,
+    "power-spherical": _power_spherical_gaps,
+}
+FAMILIES = tuple(_GAPS)

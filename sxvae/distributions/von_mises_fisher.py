@@ -9,16 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.distributions import Distribution, constraints, register_kl
+from torch.distributions import register_kl
 
-from sxvae.distributions.constraints import unit_sphere
-from sxvae.distributions.geometry import (
-    Shape,
-    carry_to_tangent,
-    log_surface_area,
-    uniform_directions,
-)
+from sxvae.distributions.geometry import log_surface_area
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
+from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.wood import sample_cosine_gap
 from sxvae.special import (
     bessel_ratio,
@@ -34,7 +29,7 @@ _NEWTON_STEPS = 12
 _SERIES_TERMS = 40
 
 
-class VonMisesFisher(Distribution):
+class VonMisesFisher(RotationallySymmetric):
     """The von Mises-Fisher distribution on the unit sphere of R^p, p >= 2.
 
     Its density is C_p(k) exp(k <loc, x>) with
@@ -58,74 +53,17 @@ class VonMisesFisher(Distribution):
         torch.Size([5, 3])
     """
 
-    has_rsample = True
-    arg_constraints = {"loc": unit_sphere, "concentration": constraints.nonnegative}  # noqa: RUF012 (as in torch.distributions)
-    support = unit_sphere
-
-    def __init__(
-        self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None
-    ) -> None:
-        if loc.dim() < 1 or loc.shape[-1] < 2:
-            raise ValueError(
-                f"loc needs a last axis of 2 or more entries; its shape is {loc.shape}"
-            )
-        batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
-        self.loc = loc.expand(*batch_shape, -1)
-        self.concentration = concentration.expand(batch_shape)
-        super().__init__(batch_shape, loc.shape[-1:], validate_args)
-
-    @property
-    def _ambient(self) -> int:
-        return self.event_shape[0]
-
     @property
     def _order(self) -> float:
         return self._ambient / 2 - 1
 
-    @property
-    def mode(self) -> Tensor:
-        """The mean direction, shape (*batch_shape, p)."""
-        return self.loc
+    def _sample_gap(self, concentration: Tensor) -> Tensor:
+        return sample_cosine_gap(concentration, self._ambient)
 
-    @property
-    def mean(self) -> Tensor:
-        """A_p(k) loc, shape (*batch_shape, p)."""
-        return bessel_ratio(self._order, self.concentration).unsqueeze(-1) * self.loc
-
-    @property
-    def variance(self) -> Tensor:
-        """The diagonal of the covariance, shape (*batch_shape, p)."""
+    def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
+        """A, A' and A/k: A is differentiable, the others are not."""
         terms = bessel_terms(self._order, self.concentration)
-        across, along = terms.ratio_over_x.unsqueeze(-1), terms.derivative.unsqueeze(-1)
-        return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
-
-    def expand(self, batch_shape: Shape, _instance: VonMisesFisher | None = None) -> VonMisesFisher:
-        """The same distribution with its batch shape expanded."""
-        new: VonMisesFisher = self._get_checked_instance(VonMisesFisher, _instance)  # type: ignore[no-untyped-call]
-        shape = torch.Size(batch_shape)
-        VonMisesFisher.__init__(
-            new,
-            self.loc.expand(*shape, -1),
-            self.concentration.expand(shape),
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
-
-    def rsample(self, sample_shape: Shape = ()) -> Tensor:
-        """Draw samples, shape (*sample_shape, *batch_shape, p), norm 1.
-
-        Raises:
-            NumericalError: if a concentration is negative or not finite.
-        """
-        shape = self._extended_shape(torch.Size(sample_shape))
-        gap = sample_cosine_gap(self.concentration.expand(shape[:-1]), self._ambient).unsqueeze(-1)
-        dtype = self.loc.dtype
-        cosine, sine = (1 - gap).to(dtype), torch.sqrt(gap * (2 - gap)).to(dtype)
-        around = uniform_directions(
-            (*shape[:-1], self._ambient - 1), dtype=dtype, device=self.loc.device
-        )
-        return cosine * self.loc + sine * carry_to_tangent(self.loc, around)
+        return bessel_ratio(self._order, self.concentration), terms.derivative, terms.ratio_over_x
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).

@@ -9,23 +9,19 @@ nothing cancels, whether k is 0 or 1e8.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sxvae.distributions.quadrature import LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.errors import NumericalError
 from sxvae.special import bessel_terms
 
 # The acceptance rate is at least 0.65, so 100 rounds all fail with probability below 1e-45.
 _MAX_ROUNDS = 100
-_NODES = 32
-# Parts of the quadrature whose weight is below e^-40 of the sample's own are left out.
-_LOG_NEGLIGIBLE = 40.0
 _SMALLEST = 2.0**-54
 # Stands for 0 where a formula divides by k: its limit is reached to all digits.
 _SMALLEST_CONCENTRATION = 1e-150
@@ -100,16 +96,6 @@ def _invert(concentration: Tensor) -> Tensor:
     return (gap / (2 * envelope.b + envelope.complement * gap)).clamp_min(_SMALLEST)
 
 
-@functools.lru_cache(maxsize=8)
-def _gauss_legendre(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Nodes on [0, 1] and their weights."""
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    return (
-        torch.tensor((nodes + 1) / 2, dtype=torch.float64, device=device),
-        torch.tensor(weights / 2, dtype=torch.float64, device=device),
-    )
-
-
 def _cosine_gap_derivative(e: Tensor, concentration: Tensor, ambient: int) -> Tensor:
     """d(1 - w)/dk at fixed probability [5]: -(1/f(w)) times the integral of (A - w) f below w.
 
@@ -122,11 +108,11 @@ def _cosine_gap_derivative(e: Tensor, concentration: Tensor, ambient: int) -> Te
     mean_gap = bessel_terms(ambient / 2 - 1, concentration).complement
     angle = 2 * torch.atan2(torch.sqrt(e), torch.sqrt(1 - e))
 
-    reach = math.sqrt(2 * _LOG_NEGLIGIBLE / (ambient - 2)) if ambient > 2 else math.pi
+    reach = math.sqrt(2 * LOG_NEGLIGIBLE / (ambient - 2)) if ambient > 2 else math.pi
     below = gap <= mean_gap
     width = torch.where(below, angle, math.pi - angle).clamp_max(reach)
 
-    nodes, weights = _gauss_legendre(e.device)
+    nodes, weights = gauss_legendre(e.device)
     signed = torch.where(below, -width, width)
     half = (angle.unsqueeze(-1) + signed.unsqueeze(-1) * nodes) / 2
     node_e, node_co_e = torch.sin(half) ** 2, torch.cos(half) ** 2

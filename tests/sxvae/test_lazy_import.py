@@ -37,6 +37,7 @@ def test_every_public_name_exists() -> None:
     [
         "sxvae.data",
         "sxvae.distributions.hyperspherical_uniform",
+        "sxvae.distributions.power_spherical",
         "sxvae.distributions.product",
         "sxvae.distributions.von_mises_fisher",
         "sxvae.model",

@@ -30,6 +30,9 @@ def test_bad_dimensions_are_refused(text: str) -> None:
 def test_bad_families_are_refused() -> None:
     with pytest.raises(ConfigError, match="'gauss' is not known"):
         ProductSpace.parse("4", distribution="gauss")
+    mixed = ProductSpace.parse("4,4,2", distribution="vmf, power-spherical,vmf")
+    assert mixed.families == ("vmf", "power-spherical", "vmf")
+    assert list(mixed.groups.values()) == [(0,), (1,), (2,)]
     with pytest.raises(ConfigError, match="2 distributions do not fit 3"):
         ProductSpace.parse("4,4,4", distribution="vmf,vmf")
 

@@ -70,6 +70,27 @@ def test_config_runs_the_same_settings_again(cli: Cli, tmp_path: Path) -> None:
     assert settings["model"]["z_dims"] == [2, 1]
 
 
+def test_distribution(cli: Cli, tmp_path: Path) -> None:
+    cli(
+        "train",
+        *SHORT,
+        "--h-dims",
+        "8",
+        "--distribution",
+        "power-spherical",
+        "--name",
+        "a",
+        "--quiet",
+    )
+    config = tmp_path / "runs" / "a" / "config.json"
+    families = json.loads(config.read_text())["model"]["distribution"]
+    assert families == ["power-spherical", "power-spherical"]
+    cli("train", "--config", config, "--z-dims", "3,2,1", "--name", "b", "--quiet")
+    model = json.loads((tmp_path / "runs" / "b" / "config.json").read_text())["model"]
+    assert model["z_dims"] == [3, 2, 1]
+    assert model["distribution"] == ["power-spherical"] * 3
+
+
 def test_existing_names(cli: Cli, tmp_path: Path) -> None:
     arguments = ("train", *SHORT, "--h-dims", "8", "--name", "a", "--quiet")
     cli(*arguments)
@@ -126,7 +147,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(cli: Cli, tmp_path: Path) -> None:
     cli("train", "--resume", "a", "--quiet")
 
 
-@pytest.mark.parametrize("wait", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("wait", [1.5, 2.0, 2.5])
 def test_early_ctrl_c_is_one_sentence(tmp_path: Path, wait: float) -> None:
     """While it imports and loads, or wherever else a machine's speed puts it then."""
     process = _start(tmp_path, *LONGER, "--name", "a")
@@ -172,6 +193,8 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
         (("--z-dims", "0,4"), 2, "--z-dims: a sphere has dimension 1 or more, not 0"),
         (("--z-dims", "a,b"), 2, "--z-dims: 'a,b' is not a list of dimensions"),
         (("--z-dims", "-1"), 2, "--z-dims: a sphere has dimension 1 or more, not -1"),
+        (("--distribution", "gauss"), 2, "--distribution: the distribution 'gauss' is not known"),
+        (("--distribution", "vmf,vmf,vmf"), 2, "--distribution: 3 distributions do not fit 2"),
         (("--h-dims", "256,,2"), 2, "--h-dims: '256,,2' is not a list of widths"),
         (("--epochs", "0"), 2, "epochs: input should be greater than 0"),
         (("--epochs", "ten"), 2, "--epochs"),

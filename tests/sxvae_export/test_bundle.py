@@ -54,7 +54,7 @@ def test_manifest(bundle: Path, trained: Path) -> None:
     assert manifest["sha256"] == digest(manifest)
     assert manifest["factors"] == [
         {"family": "vmf", "dim": 4, "ambient": 5, "offset": 0},
-        {"family": "vmf", "dim": 2, "ambient": 3, "offset": 5},
+        {"family": "power-spherical", "dim": 2, "ambient": 3, "offset": 5},
         {"family": "vmf", "dim": 4, "ambient": 5, "offset": 8},
     ]
     assert manifest["input_shape"] == [1, 8, 8]

@@ -8,7 +8,7 @@ import scipy.stats
 
 from sxvae_runtime import InputError
 from sxvae_runtime.geometry import great_circle
-from sxvae_runtime.sampling import uniform_directions, von_mises_fisher
+from sxvae_runtime.sampling import FAMILIES, sample, uniform_directions
 
 COUNT = 40_000
 # 28 cells at a p-value of 3e-6 and 5 standard errors: a false alarm in 10,000 runs.
@@ -26,7 +26,7 @@ def test_von_mises_fisher_follows_its_exact_distribution(
     ambient: int, concentration: float
 ) -> None:
     loc = np.broadcast_to(_direction(ambient), (COUNT, ambient))
-    x = von_mises_fisher(loc, np.full(COUNT, concentration), np.random.default_rng(0))
+    x = sample("vmf", loc, np.full(COUNT, concentration), np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-12)
 
     cosine = np.clip(x @ loc[0], -1, 1)
@@ -54,23 +54,37 @@ def test_von_mises_fisher_follows_its_exact_distribution(
     assert (np.abs(across.mean(axis=0)) < (SIGMAS + 1) * spread).all()
 
 
+@pytest.mark.parametrize("ambient", [2, 3, 5, 41])
+@pytest.mark.parametrize("concentration", [0.0, 1.0, 30.0, 1e4])
+def test_power_spherical_follows_its_exact_distribution(ambient: int, concentration: float) -> None:
+    loc = np.broadcast_to(_direction(ambient), (COUNT, ambient))
+    k = np.full(COUNT, concentration)
+    x = sample("power-spherical", loc, k, np.random.default_rng(0))
+    half = (ambient - 1) / 2
+    gap = np.square(x - loc).sum(axis=-1) / 4  # (1 - <loc, x>) / 2
+    test = scipy.stats.kstest(gap, scipy.stats.beta(half, half + concentration).cdf)
+    assert test.pvalue > SMALLEST_P_VALUE
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("ambient", [2, 3, 50])
 @pytest.mark.parametrize("concentration", [0.0, 1e-6, 1e8])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_extremes_at_the_poles(ambient: int, concentration: float, sign: int) -> None:
+def test_extremes_at_the_poles(family: str, ambient: int, concentration: float, sign: int) -> None:
     loc = np.zeros((100, ambient))
     loc[:, 0] = sign
-    x = von_mises_fisher(loc, np.full(100, concentration), np.random.default_rng(1))
+    x = sample(family, loc, np.full(100, concentration), np.random.default_rng(1))
     assert np.isfinite(x).all()
     np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-12)
     if concentration == 1e8:
         assert (x * loc).sum(axis=-1).min() > 0.999
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
-def test_bad_concentrations_are_refused(bad: float) -> None:
+def test_bad_concentrations_are_refused(family: str, bad: float) -> None:
     with pytest.raises(InputError, match="finite and at least 0"):
-        von_mises_fisher(_direction(3), np.array(bad), np.random.default_rng(0))
+        sample(family, _direction(3), np.array(bad), np.random.default_rng(0))
 
 
 def test_opposite_and_equal_points_have_a_path() -> None:

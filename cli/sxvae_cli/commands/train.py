@@ -45,6 +45,14 @@ def train(
             help="Each sphere's dimension, with commas.", show_default=_default(_MODEL.z_dims)
         ),
     ] = None,
+    distribution: Annotated[
+        str | None,
+        typer.Option(
+            help="The posterior's family: vmf or power-spherical; one for all, or one for each "
+            "sphere, with commas.",
+            show_default=_default(_MODEL.distribution),
+        ),
+    ] = None,
     h_dims: Annotated[
         str | None,
         typer.Option(
@@ -149,6 +157,7 @@ def train(
     """
     given = {
         "z_dims": z_dims,
+        "distribution": distribution,
         "hidden_dims": h_dims,
         "dataset": dataset,
         "data_dir": data_dir,
@@ -194,12 +203,9 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
         content = read_config(config)
         sections = RunSettings.read(content).model_dump()
     values = dict(given)
-    try:
-        if "z_dims" in values:
-            space = ProductSpace.parse(values["z_dims"])
-            values |= {"z_dims": space.dims, "distribution": space.families}
-    except ConfigError as error:
-        raise ConfigError(f"--z-dims: {error}") from None
+    if "z_dims" in values or "distribution" in values:
+        space = _space(values.get("z_dims"), values.get("distribution"), sections["model"])
+        values |= {"z_dims": space.dims, "distribution": space.families}
     if "hidden_dims" in values:
         values["hidden_dims"] = _widths(values["hidden_dims"])
     if "data_dir" in values:
@@ -213,6 +219,22 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
         sections[section] |= {k: v for k, v in values.items() if k in kind.model_fields}
     sections["model"].setdefault("input_shape", (1, 1, 1))  # the data decide it
     return RunSettings.read({name: kind.read(sections[name]) for name, kind in kinds.items()})
+
+
+def _space(z_dims: str | None, distribution: str | None, stored: dict[str, Any]) -> ProductSpace:
+    """The space that the two options say; what one leaves out comes from what is stored."""
+    dims = z_dims if z_dims is not None else _default(stored.get("z_dims", _MODEL.z_dims))
+    try:
+        families = ProductSpace.parse(dims).families
+    except ConfigError as error:
+        raise ConfigError(f"--z-dims: {error}") from None
+    kept = tuple(dict.fromkeys(stored.get("distribution", families[:1])))
+    if len(kept) > 1:  # each sphere has its own: they fit the stored dimensions only
+        kept = tuple(stored["distribution"])
+    try:
+        return ProductSpace.parse(dims, distribution or _default(kept))
+    except ConfigError as error:
+        raise ConfigError(f"--distribution: {error}") from None
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Distribution
 
 from sxvae import ProductSpace
-from sxvae.distributions import HypersphericalUniform, VonMisesFisher
+from sxvae.distributions import HypersphericalUniform, PowerSpherical, VonMisesFisher
 
 
 def _directions(*shape: int) -> torch.Tensor:
@@ -20,11 +20,13 @@ def _instances() -> dict[str, Distribution]:
     generator = torch.random.get_rng_state()
     torch.manual_seed(3)
     k = torch.tensor([[0.0, 1.0, 20.0], [3.0, 1e3, 0.5]], dtype=torch.float64)
-    mixed = ProductSpace.parse("4,1,4,2")
+    mixed = ProductSpace.parse("4,1,4,2", "vmf,power-spherical,power-spherical,vmf")
     instances = {
         "circle": VonMisesFisher(_directions(2, 3, 2), k),
         "sphere": VonMisesFisher(_directions(2, 3, 3), k),
         "broadcast": VonMisesFisher(_directions(7), k),
+        "power circle": PowerSpherical(_directions(2, 3, 2), k),
+        "power sphere": PowerSpherical(_directions(2, 3, 4), k),
         "uniform": HypersphericalUniform(3, (2, 3), dtype=torch.float64),
         "product": mixed.posterior(
             mixed.normalize(torch.randn(2, 3, mixed.ambient, dtype=torch.float64)),
@@ -78,7 +80,7 @@ def test_moments(q: Distribution) -> None:
     torch.testing.assert_close(x.var(dim=0), q.variance, rtol=0.1, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["circle", "sphere", "broadcast", "uniform"])
+@pytest.mark.parametrize("name", [name for name in INSTANCES if name != "product"])
 def test_density_integrates_to_one(name: str) -> None:
     """By importance sampling from the uniform distribution, for those not too far from it."""
     q = INSTANCES[name]

@@ -1,0 +1,186 @@
+"""The power spherical distribution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.distributions import Gamma, register_kl
+
+from sxvae.distributions.geometry import log_surface_area
+from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
+from sxvae.distributions.quadrature import LOG_NEGLIGIBLE, gauss_legendre
+from sxvae.distributions.rotational import RotationallySymmetric
+from sxvae.errors import NumericalError
+
+
+class PowerSpherical(RotationallySymmetric):
+    """The power spherical distribution on the unit sphere of R^p, p >= 2 [3].
+
+    Its density is proportional to (1 + <loc, x>)^k; k = 0 is the uniform distribution. With
+    t = <loc, x>, (1 + t) / 2 has the distribution Beta((p-1)/2 + k, (p-1)/2). Samples have exact
+    pathwise gradients with respect to both parameters [5].
+
+    Args:
+        loc: mean direction, unit vectors, shape (..., p).
+        concentration: k >= 0, shape (...), broadcast against `loc` without its last axis.
+        validate_args: check the parameters and, in `log_prob`, the support;
+            torch.distributions' default if None.
+
+    Raises:
+        ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
+
+    Example:
+        >>> import torch
+        >>> from sxvae.distributions import PowerSpherical
+        >>> q = PowerSpherical(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(10.0))
+        >>> q.rsample((5,)).shape
+        torch.Size([5, 3])
+    """
+
+    def _shapes(self) -> tuple[Tensor, float]:
+        """The Beta distribution's parameters: (p-1)/2 + k in float64, and (p-1)/2."""
+        half = (self._ambient - 1) / 2
+        return self.concentration.double() + half, half
+
+    def _sample_gap(self, concentration: Tensor) -> Tensor:
+        gap: Tensor = _CosineGap.apply(concentration, self._ambient)
+        return gap
+
+    def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
+        alpha, beta = self._shapes()
+        total = alpha + beta
+        product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
+        return self.concentration.double() / total, product / total, product / (2 * beta)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
+
+        Raises:
+            ValueError: if `validate_args` is on and a vector's norm is not 1.
+        """
+        if self._validate_args:
+            self._validate_sample(value)
+        x, loc = value.double(), self.loc.double()
+        # (1 + t) / 2 from the distance to loc, or from that to its opposite: whichever is short.
+        near = -(x - loc).square().sum(dim=-1) / 4
+        far = (x + loc).square().sum(dim=-1) / 4
+        log_half = torch.where(near > -0.5, torch.log1p(near.clamp_min(-0.75)), torch.log(far))
+        concentration = self.concentration.double()
+        # At the opposite of loc the density is 0, or for k = 0 what it is everywhere.
+        power = torch.where(concentration == 0, 0.0, concentration * log_half)
+        return (self._log_density_at_mode() + power).to(self.loc.dtype)
+
+    def entropy(self) -> Tensor:
+        """-E log density in nats, shape batch_shape."""
+        alpha, beta = self._shapes()
+        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
+        entropy = -self._log_density_at_mode() - self.concentration.double() * mean_log
+        return entropy.to(self.loc.dtype)
+
+    def _log_density_at_mode(self) -> Tensor:
+        """Float64, shape batch_shape."""
+        alpha, beta = self._shapes()
+        constant = (self._ambient - 1) * math.log(2) + beta * math.log(math.pi)
+        return torch.lgamma(alpha + beta) - torch.lgamma(alpha) - constant
+
+
+class _CosineGap(torch.autograd.Function):
+    """1 - t, drawn as a ratio of Gamma variates and differentiated implicitly.
+
+    PyTorch's own gradients of Gamma and Beta samples are approximate, so they are not used.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
+        wide = concentration.double()
+        if not bool(((wide >= 0) & wide.isfinite()).all()):
+            raise NumericalError(
+                f"power spherical sampling in R^{ambient} needs concentrations finite and >= 0"
+            )
+        half = torch.full_like(wide, (ambient - 1) / 2)
+        one = torch.ones_like(wide)
+        towards, away = (
+            Gamma(shape, one, validate_args=False).sample() for shape in (wide + half, half)
+        )
+        ctx.save_for_backward(torch.atan2(torch.sqrt(away), torch.sqrt(towards)), wide)
+        ctx.ambient, ctx.dtype = ambient, concentration.dtype
+        return 2 * away / (towards + away)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        half_angle, concentration = ctx.saved_tensors
+        derivative = _gap_derivative(half_angle, concentration, ctx.ambient)
+        return (grads[0] * derivative).to(ctx.dtype), None
+
+
+def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> Tensor:
+    """d(1 - t)/dk at fixed probability [5], with 1 - t = 2 sin^2(a), a the half angle.
+
+    The density of a is proportional to cos^(2k+p-2)(a) sin^(p-2)(a), log-concave with curvature of
+    at least 2k + 2p - 4, and da/dk is minus the integral of (2 log cos - its mean) times the
+    density below a, over the density at a. Of the two sides of the sample, which carry opposite
+    integrals, it takes the one on which the integrand keeps its sign.
+    """
+    alpha, beta = concentration + (ambient - 1) / 2, (ambient - 1) / 2
+    mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
+    cosine_power, sine_power = 2 * concentration + ambient - 2, ambient - 2
+
+    def log_density(log_cosine: Tensor, log_sine: Tensor, power: Tensor) -> Tensor:
+        return power * log_cosine + sine_power * log_sine
+
+    log_cosine, log_sine = torch.log(torch.cos(half_angle)), torch.log(torch.sin(half_angle))
+    reach = torch.sqrt(2 * LOG_NEGLIGIBLE / (cosine_power + sine_power).clamp_min(1e-3))
+    below = 2 * log_cosine >= mean_log
+    width = torch.minimum(torch.where(below, half_angle, math.pi / 2 - half_angle), reach)
+
+    nodes, weights = gauss_legendre(half_angle.device)
+    signed = torch.where(below, -width, width)
+    angles = half_angle.unsqueeze(-1) + signed.unsqueeze(-1) * nodes
+    node_log_cosine, node_log_sine = torch.log(torch.cos(angles)), torch.log(torch.sin(angles))
+    at_nodes = log_density(node_log_cosine, node_log_sine, cosine_power.unsqueeze(-1))
+    at_sample = log_density(log_cosine, log_sine, cosine_power).unsqueeze(-1)
+    deviation = (2 * node_log_cosine - mean_log.unsqueeze(-1)).abs()
+    integral = width * ((deviation * torch.exp(at_nodes - at_sample)) @ weights)
+    return -2 * torch.sin(2 * half_angle) * integral
+
+
+class _KLToUniform(torch.autograd.Function):
+    """log |S^(p-1)| minus the entropy [3]; its slope is k (psi'(alpha) - psi'(alpha + beta))."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401
+        wide, beta = concentration.double(), (ambient - 1) / 2
+        alpha = wide + beta
+        # psi' as Hurwitz' zeta function: PyTorch's polygamma is good to nine digits only.
+        slope = torch.special.zeta(torch.full_like(alpha, 2), alpha) - torch.special.zeta(
+            torch.full_like(alpha, 2), alpha + beta
+        )
+        ctx.save_for_backward(wide * slope)
+        ctx.dtype = concentration.dtype
+        constant = log_surface_area(ambient - 1) - (ambient - 1) * math.log(2)
+        constant -= beta * math.log(math.pi)
+        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
+        divergence = constant + torch.lgamma(alpha + beta) - torch.lgamma(alpha) + wide * mean_log
+        return divergence.to(concentration.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        (derivative,) = ctx.saved_tensors
+        return (grads[0] * derivative).to(ctx.dtype), None
+
+
+@register_kl(PowerSpherical, HypersphericalUniform)  # type: ignore[untyped-decorator]
+def _kl_power_spherical_uniform(p: PowerSpherical, q: HypersphericalUniform) -> Tensor:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.dim} is not defined"
+        )
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    divergence: Tensor = _KLToUniform.apply(p.concentration.expand(shape), p.event_shape[0])
+    return divergence
