@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.distributions import Gamma, register_kl
+from torch.distributions import Gamma
 
 from sxvae.distributions.geometry import log_surface_area
-from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
 from sxvae.distributions.quadrature import LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.errors import NumericalError
@@ -55,6 +54,19 @@ class PowerSpherical(RotationallySymmetric):
         total = alpha + beta
         product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
         return self.concentration.double() / total, product / total, product / (2 * beta)
+
+    def _kl_to_uniform(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
+        """Log |S^(p-1)| minus the entropy [3]; its derivative is k (psi'(alpha) - psi'(total))."""
+        beta = (self._ambient - 1) / 2
+        alpha = concentration + beta
+        constant = log_surface_area(self._ambient - 1) - (self._ambient - 1) * math.log(2)
+        constant -= beta * math.log(math.pi)
+        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
+        log_gammas = torch.lgamma(alpha + beta) - torch.lgamma(alpha)
+        # psi' is Hurwitz' zeta function at 2: PyTorch's polygamma is good to nine digits only.
+        two = torch.full_like(alpha, 2)
+        slope = torch.special.zeta(two, alpha) - torch.special.zeta(two, alpha + beta)
+        return constant + log_gammas + concentration * mean_log, concentration * slope
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -147,40 +159,3 @@ def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> 
     deviation = (2 * node_log_cosine - mean_log.unsqueeze(-1)).abs()
     integral = width * ((deviation * torch.exp(at_nodes - at_sample)) @ weights)
     return -2 * torch.sin(2 * half_angle) * integral
-
-
-class _KLToUniform(torch.autograd.Function):
-    """log |S^(p-1)| minus the entropy [3]; its slope is k (psi'(alpha) - psi'(alpha + beta))."""
-
-    @staticmethod
-    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401
-        wide, beta = concentration.double(), (ambient - 1) / 2
-        alpha = wide + beta
-        # psi' as Hurwitz' zeta function: PyTorch's polygamma is good to nine digits only.
-        slope = torch.special.zeta(torch.full_like(alpha, 2), alpha) - torch.special.zeta(
-            torch.full_like(alpha, 2), alpha + beta
-        )
-        ctx.save_for_backward(wide * slope)
-        ctx.dtype = concentration.dtype
-        constant = log_surface_area(ambient - 1) - (ambient - 1) * math.log(2)
-        constant -= beta * math.log(math.pi)
-        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
-        divergence = constant + torch.lgamma(alpha + beta) - torch.lgamma(alpha) + wide * mean_log
-        return divergence.to(concentration.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        (derivative,) = ctx.saved_tensors
-        return (grads[0] * derivative).to(ctx.dtype), None
-
-
-@register_kl(PowerSpherical, HypersphericalUniform)  # type: ignore[untyped-decorator]
-def _kl_power_spherical_uniform(p: PowerSpherical, q: HypersphericalUniform) -> Tensor:
-    if p.event_shape != q.event_shape:
-        raise ValueError(
-            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.dim} is not defined"
-        )
-    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    divergence: Tensor = _KLToUniform.apply(p.concentration.expand(shape), p.event_shape[0])
-    return divergence

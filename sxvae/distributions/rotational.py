@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.autograd.function import once_differentiable
+from torch.distributions import Distribution, constraints, register_kl
 
 from sxvae.distributions.constraints import unit_sphere
 from sxvae.distributions.geometry import Shape, carry_to_tangent, uniform_directions
+from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
 
 
 class RotationallySymmetric(Distribution, ABC):
@@ -57,6 +59,10 @@ class RotationallySymmetric(Distribution, ABC):
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         """E[t], the variance of t, and E[1 - t^2] / (p - 1), each of shape batch_shape."""
 
+    @abstractmethod
+    def _kl_to_uniform(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
+        """KL to the uniform distribution at float64 concentrations, and its derivative."""
+
     @property
     def mode(self) -> Tensor:
         """The mean direction, shape (*batch_shape, p)."""
@@ -100,3 +106,34 @@ class RotationallySymmetric(Distribution, ABC):
             (*shape[:-1], self._ambient - 1), dtype=dtype, device=self.loc.device
         )
         return cosine * self.loc + sine * carry_to_tangent(self.loc, around)
+
+
+class _Known(torch.autograd.Function):
+    """A function of the concentration whose value and derivative are known already."""
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Tensor, value: Tensor, derivative: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
+        ctx.save_for_backward(derivative.to(concentration.dtype))
+        return value.to(concentration.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        (derivative,) = ctx.saved_tensors
+        return grads[0] * derivative, None, None
+
+
+@register_kl(RotationallySymmetric, HypersphericalUniform)  # type: ignore[untyped-decorator]
+def _kl_rotationally_symmetric_uniform(
+    p: RotationallySymmetric, q: HypersphericalUniform
+) -> Tensor:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.dim} is not defined"
+        )
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    concentration = p.concentration.expand(shape)
+    with torch.no_grad():
+        value, derivative = p._kl_to_uniform(concentration.double())
+    divergence: Tensor = _Known.apply(concentration, value, derivative)
+    return divergence

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import register_kl
 
 from sxvae.distributions.geometry import log_surface_area
-from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
 from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.wood import sample_cosine_gap
 from sxvae.special import (
@@ -64,6 +61,15 @@ class VonMisesFisher(RotationallySymmetric):
         """A, A' and A/k: A is differentiable, the others are not."""
         terms = bessel_terms(self._order, self.concentration)
         return bessel_ratio(self._order, self.concentration), terms.derivative, terms.ratio_over_x
+
+    def _kl_to_uniform(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
+        """-k (1 - A) + (log C + k) + log |S^(p-1)|, by a series near 0; its derivative is k A'."""
+        terms = bessel_terms(self._order, concentration)
+        constant = log_surface_area(self._ambient - 1) - self._ambient / 2 * math.log(2 * math.pi)
+        closed = constant - concentration * terms.complement - terms.log_reduced
+        near_uniform = concentration**2 <= 4 * self._ambient
+        series = _kl_series(concentration, self._ambient)
+        return torch.where(near_uniform, series, closed), concentration * terms.derivative
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -144,39 +150,6 @@ def _kl_series(concentration: Tensor, ambient: int) -> Tensor:
     y = (concentration**2 / (2 * ambient)).clamp_max(2.0)
     excess, slope = ((y.unsqueeze(-1) ** exponents) @ coefficients).unbind(-1)
     return slope / (1 + excess) - torch.log1p(excess)
-
-
-class _KLToUniform(torch.autograd.Function):
-    """KL(vMF, uniform) = -k (1 - A) + (log C + k) + log |S^(p-1)|; its derivative is k A' [1]."""
-
-    @staticmethod
-    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        wide = concentration.double()
-        terms = bessel_terms(ambient / 2 - 1, wide)
-        ctx.save_for_backward(wide * terms.derivative)
-        ctx.dtype = concentration.dtype
-        constant = log_surface_area(ambient - 1) - ambient / 2 * math.log(2 * math.pi)
-        closed = constant - wide * terms.complement - terms.log_reduced
-        near_uniform = wide**2 <= 4 * ambient
-        divergence = torch.where(near_uniform, _kl_series(wide, ambient), closed)
-        return divergence.to(concentration.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        (derivative,) = ctx.saved_tensors
-        return (grads[0] * derivative).to(ctx.dtype), None
-
-
-@register_kl(VonMisesFisher, HypersphericalUniform)  # type: ignore[untyped-decorator]
-def _kl_von_mises_fisher_uniform(p: VonMisesFisher, q: HypersphericalUniform) -> Tensor:
-    if p.event_shape != q.event_shape:
-        raise ValueError(
-            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.dim} is not defined"
-        )
-    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    divergence: Tensor = _KLToUniform.apply(p.concentration.expand(shape), p.event_shape[0])
-    return divergence
 
 
 @register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[untyped-decorator]
