@@ -113,14 +113,15 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, concentration: Tensor, value: Tensor, derivative: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        ctx.save_for_backward(derivative.to(concentration.dtype))
+        ctx.save_for_backward(derivative)
+        ctx.dtype = concentration.dtype
         return value.to(concentration.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         (derivative,) = ctx.saved_tensors
-        return grads[0] * derivative, None, None
+        return (grads[0] * derivative).to(ctx.dtype), None, None
 
 
 @register_kl(RotationallySymmetric, HypersphericalUniform)  # type: ignore[untyped-decorator]
