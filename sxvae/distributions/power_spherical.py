@@ -40,33 +40,30 @@ class PowerSpherical(RotationallySymmetric):
         torch.Size([5, 3])
     """
 
-    def _shapes(self) -> tuple[Tensor, float]:
-        """The Beta distribution's parameters: (p-1)/2 + k in float64, and (p-1)/2."""
+    def _shapes(self, concentration: Tensor) -> tuple[Tensor, float]:
+        """The Beta distribution's parameters: (p-1)/2 + k, and (p-1)/2."""
         half = (self._ambient - 1) / 2
-        return self.concentration.double() + half, half
+        return concentration + half, half
 
     def _sample_gap(self, concentration: Tensor) -> Tensor:
         gap: Tensor = _CosineGap.apply(concentration, self._ambient)
         return gap
 
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
-        alpha, beta = self._shapes()
+        concentration = self.concentration.double()
+        alpha, beta = self._shapes(concentration)
         total = alpha + beta
         product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
-        return self.concentration.double() / total, product / total, product / (2 * beta)
+        return concentration / total, product / total, product / (2 * beta)
 
     def _kl_to_uniform(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
         """Log |S^(p-1)| minus the entropy [3]; its derivative is k (psi'(alpha) - psi'(total))."""
-        beta = (self._ambient - 1) / 2
-        alpha = concentration + beta
-        constant = log_surface_area(self._ambient - 1) - (self._ambient - 1) * math.log(2)
-        constant -= beta * math.log(math.pi)
-        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
-        log_gammas = torch.lgamma(alpha + beta) - torch.lgamma(alpha)
+        alpha, beta = self._shapes(concentration)
         # psi' is Hurwitz' zeta function at 2: PyTorch's polygamma is good to nine digits only.
         two = torch.full_like(alpha, 2)
         slope = torch.special.zeta(two, alpha) - torch.special.zeta(two, alpha + beta)
-        return constant + log_gammas + concentration * mean_log, concentration * slope
+        divergence = log_surface_area(self._ambient - 1) - self._entropy(concentration)
+        return divergence, concentration * slope
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -84,18 +81,19 @@ class PowerSpherical(RotationallySymmetric):
         concentration = self.concentration.double()
         # At the opposite of loc the density is 0, or for k = 0 what it is everywhere.
         power = torch.where(concentration == 0, 0.0, concentration * log_half)
-        return (self._log_density_at_mode() + power).to(self.loc.dtype)
+        return (self._log_density_at_mode(concentration) + power).to(self.loc.dtype)
 
     def entropy(self) -> Tensor:
         """-E log density in nats, shape batch_shape."""
-        alpha, beta = self._shapes()
-        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
-        entropy = -self._log_density_at_mode() - self.concentration.double() * mean_log
-        return entropy.to(self.loc.dtype)
+        return self._entropy(self.concentration.double()).to(self.loc.dtype)
 
-    def _log_density_at_mode(self) -> Tensor:
-        """Float64, shape batch_shape."""
-        alpha, beta = self._shapes()
+    def _entropy(self, concentration: Tensor) -> Tensor:
+        alpha, beta = self._shapes(concentration)
+        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
+        return -self._log_density_at_mode(concentration) - concentration * mean_log
+
+    def _log_density_at_mode(self, concentration: Tensor) -> Tensor:
+        alpha, beta = self._shapes(concentration)
         constant = (self._ambient - 1) * math.log(2) + beta * math.log(math.pi)
         return torch.lgamma(alpha + beta) - torch.lgamma(alpha) - constant
 
