@@ -10,10 +10,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import Gamma
 
-from sxvae.distributions.geometry import log_surface_area
-from sxvae.distributions.quadrature import LOG_NEGLIGIBLE, gauss_legendre
+from sxvae.distributions.gamma_differences import (
+    digamma_difference,
+    log_gamma_difference,
+    trigamma_difference,
+)
+from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.errors import NumericalError
+
+_KL_NODES = 12
 
 
 class PowerSpherical(RotationallySymmetric):
@@ -56,14 +62,23 @@ class PowerSpherical(RotationallySymmetric):
         product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
         return concentration / total, product / total, product / (2 * beta)
 
-    def _kl_to_uniform(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
-        """Log |S^(p-1)| minus the entropy [3]; its derivative is k (psi'(alpha) - psi'(total))."""
+    def _kl_to_uniform_terms(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
+        """Log |S^(p-1)| minus the entropy [3]; its derivative is -k (psi'(total) - psi'(alpha)).
+
+        Near 0, where that cancels, it is the integral of its derivative.
+        """
         alpha, beta = self._shapes(concentration)
-        # psi' is Hurwitz' zeta function at 2: PyTorch's polygamma is good to nine digits only.
-        two = torch.full_like(alpha, 2)
-        slope = torch.special.zeta(two, alpha) - torch.special.zeta(two, alpha + beta)
-        divergence = log_surface_area(self._ambient - 1) - self._entropy(concentration)
-        return divergence, concentration * slope
+        nodes, weights = gauss_legendre(_KL_NODES, concentration.device)
+        below = beta + concentration.clamp_max(beta).unsqueeze(-1) * nodes
+        near = -(concentration**2) * (trigamma_difference(below, beta) @ (weights * nodes))
+        at_zero = log_gamma_difference(torch.full_like(alpha, beta), beta)
+        far = (
+            log_gamma_difference(alpha, beta)
+            - at_zero
+            - concentration * digamma_difference(alpha, beta)
+        )
+        slope = -concentration * trigamma_difference(alpha, beta)
+        return torch.where(concentration <= beta, near, far), slope
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -83,19 +98,10 @@ class PowerSpherical(RotationallySymmetric):
         power = torch.where(concentration == 0, 0.0, concentration * log_half)
         return (self._log_density_at_mode(concentration) + power).to(self.loc.dtype)
 
-    def entropy(self) -> Tensor:
-        """-E log density in nats, shape batch_shape."""
-        return self._entropy(self.concentration.double()).to(self.loc.dtype)
-
-    def _entropy(self, concentration: Tensor) -> Tensor:
-        alpha, beta = self._shapes(concentration)
-        mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
-        return -self._log_density_at_mode(concentration) - concentration * mean_log
-
     def _log_density_at_mode(self, concentration: Tensor) -> Tensor:
         alpha, beta = self._shapes(concentration)
         constant = (self._ambient - 1) * math.log(2) + beta * math.log(math.pi)
-        return torch.lgamma(alpha + beta) - torch.lgamma(alpha) - constant
+        return log_gamma_difference(alpha, beta) - constant
 
 
 class _CosineGap(torch.autograd.Function):
@@ -137,7 +143,7 @@ def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> 
     integrals, it takes the one on which the integrand keeps its sign.
     """
     alpha, beta = concentration + (ambient - 1) / 2, (ambient - 1) / 2
-    mean_log = torch.digamma(alpha) - torch.digamma(alpha + beta)
+    mean_log = -digamma_difference(alpha, beta)
     cosine_power, sine_power = 2 * concentration + ambient - 2, ambient - 2
 
     def log_density(log_cosine: Tensor, log_sine: Tensor, power: Tensor) -> Tensor:
@@ -148,7 +154,7 @@ def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> 
     below = 2 * log_cosine >= mean_log
     width = torch.minimum(torch.where(below, half_angle, math.pi / 2 - half_angle), reach)
 
-    nodes, weights = gauss_legendre(half_angle.device)
+    nodes, weights = gauss_legendre(IMPLICIT_NODES, half_angle.device)
     signed = torch.where(below, -width, width)
     angles = half_angle.unsqueeze(-1) + signed.unsqueeze(-1) * nodes
     node_log_cosine, node_log_sine = torch.log(torch.cos(angles)), torch.log(torch.sin(angles))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints, register_kl
 
 from sxvae.distributions.constraints import unit_sphere
-from sxvae.distributions.geometry import Shape, carry_to_tangent, uniform_directions
+from sxvae.distributions.geometry import (
+    Shape,
+    carry_to_tangent,
+    log_surface_area,
+    uniform_directions,
+)
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
+from sxvae.distributions.known_derivatives import with_derivatives
 
 
 class RotationallySymmetric(Distribution, ABC):
@@ -60,8 +65,14 @@ class RotationallySymmetric(Distribution, ABC):
         """E[t], the variance of t, and E[1 - t^2] / (p - 1), each of shape batch_shape."""
 
     @abstractmethod
-    def _kl_to_uniform(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
+    def _kl_to_uniform_terms(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
         """KL to the uniform distribution at float64 concentrations, and its derivative."""
+
+    def _kl_to_uniform(self, concentration: Tensor) -> Tensor:
+        """The KL in float64, with its gradient."""
+        with torch.no_grad():
+            value, derivative = self._kl_to_uniform_terms(concentration.double())
+        return with_derivatives(value, (concentration, derivative))
 
     @property
     def mode(self) -> Tensor:
@@ -78,6 +89,11 @@ class RotationallySymmetric(Distribution, ABC):
         """The diagonal of the covariance, shape (*batch_shape, p)."""
         _, along, across = (moment.unsqueeze(-1) for moment in self._moments())
         return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
+
+    def entropy(self) -> Tensor:
+        """-E log density in nats, shape batch_shape: log |S^(p-1)| less the KL to the uniform."""
+        area = log_surface_area(self._ambient - 1)
+        return (area - self._kl_to_uniform(self.concentration)).to(self.loc.dtype)
 
     def expand(self, batch_shape: Shape, _instance: Self | None = None) -> Self:
         """The same distribution with its batch shape expanded."""
@@ -108,33 +124,20 @@ class RotationallySymmetric(Distribution, ABC):
         return cosine * self.loc + sine * carry_to_tangent(self.loc, around)
 
 
-class _Known(torch.autograd.Function):
-    """A function of the concentration whose value and derivative are known already."""
-
-    @staticmethod
-    def forward(ctx: Any, concentration: Tensor, value: Tensor, derivative: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        ctx.save_for_backward(derivative)
-        ctx.dtype = concentration.dtype
-        return value.to(concentration.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        (derivative,) = ctx.saved_tensors
-        return (grads[0] * derivative).to(ctx.dtype), None, None
+def check_same_sphere(p: Distribution, q: Distribution) -> None:
+    """Raise a ValueError unless the two distributions are on the same sphere."""
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.event_shape[0] - 1} is "
+            "not defined"
+        )
 
 
 @register_kl(RotationallySymmetric, HypersphericalUniform)  # type: ignore[untyped-decorator]
 def _kl_rotationally_symmetric_uniform(
     p: RotationallySymmetric, q: HypersphericalUniform
 ) -> Tensor:
-    if p.event_shape != q.event_shape:
-        raise ValueError(
-            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.dim} is not defined"
-        )
+    check_same_sphere(p, q)
     shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     concentration = p.concentration.expand(shape)
-    with torch.no_grad():
-        value, derivative = p._kl_to_uniform(concentration.double())
-    divergence: Tensor = _Known.apply(concentration, value, derivative)
-    return divergence
+    return p._kl_to_uniform(concentration).to(p.loc.dtype)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sxvae.distributions.quadrature import LOG_NEGLIGIBLE, gauss_legendre
+from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.errors import NumericalError
 from sxvae.special import bessel_terms
 
@@ -112,7 +112,7 @@ def _cosine_gap_derivative(e: Tensor, concentration: Tensor, ambient: int) -> Te
     below = gap <= mean_gap
     width = torch.where(below, angle, math.pi - angle).clamp_max(reach)
 
-    nodes, weights = gauss_legendre(e.device)
+    nodes, weights = gauss_legendre(IMPLICIT_NODES, e.device)
     signed = torch.where(below, -width, width)
     half = (angle.unsqueeze(-1) + signed.unsqueeze(-1) * nodes) / 2
     node_e, node_co_e = torch.sin(half) ** 2, torch.cos(half) ** 2
