@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.distributions import Gamma
+from torch.distributions import Gamma, register_kl
 
 from sxvae.distributions.gamma_differences import (
     digamma_difference,
     log_gamma_difference,
     trigamma_difference,
 )
+from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
+from sxvae.distributions.power_spherical_quadrature import mean_log_half
 from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
-from sxvae.distributions.rotational import RotationallySymmetric
+from sxvae.distributions.rotational import (
+    LogPartition,
+    RotationallySymmetric,
+    check_not_coincident,
+    check_same_sphere,
+)
 from sxvae.errors import NumericalError
-
-_KL_NODES = 12
 
 
 class PowerSpherical(RotationallySymmetric):
@@ -51,6 +58,26 @@ class PowerSpherical(RotationallySymmetric):
         half = (self._ambient - 1) / 2
         return concentration + half, half
 
+    def _statistic(self, value: Tensor) -> Tensor:
+        """log((1 + t) / 2), from the distance to loc or that to its opposite, the shorter one."""
+        x, loc = value.double(), self.loc.double()
+        near = -(x - loc).square().sum(dim=-1) / 4
+        far = (x + loc).square().sum(dim=-1) / 4
+        return torch.where(near > -0.5, torch.log1p(near.clamp_min(-0.75)), torch.log(far))
+
+    def _log_partition(self, concentration: Tensor) -> LogPartition:
+        alpha, beta = self._shapes(concentration)
+        at_zero = log_gamma_difference(torch.full_like(alpha, beta), beta)
+        return LogPartition(
+            at_zero - log_gamma_difference(alpha, beta),
+            -digamma_difference(alpha, beta),
+            -trigamma_difference(alpha, beta),
+        )
+
+    def _near_uniform(self, concentration: Tensor) -> Tensor:
+        """The first pole of psi'(alpha) is at k = -(p-1)/2."""
+        return concentration <= (self._ambient - 1) / 2
+
     def _sample_gap(self, concentration: Tensor) -> Tensor:
         gap: Tensor = _CosineGap.apply(concentration, self._ambient)
         return gap
@@ -62,46 +89,31 @@ class PowerSpherical(RotationallySymmetric):
         product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
         return concentration / total, product / total, product / (2 * beta)
 
-    def _kl_to_uniform_terms(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
-        """Log |S^(p-1)| minus the entropy [3]; its derivative is -k (psi'(total) - psi'(alpha)).
+    @classmethod
+    def fit(cls, x: Tensor) -> PowerSpherical:
+        """The maximum-likelihood distribution for unit vectors.
 
-        Near 0, where that cancels, it is the integral of its derivative.
-        """
-        alpha, beta = self._shapes(concentration)
-        nodes, weights = gauss_legendre(_KL_NODES, concentration.device)
-        below = beta + concentration.clamp_max(beta).unsqueeze(-1) * nodes
-        near = -(concentration**2) * (trigamma_difference(below, beta) @ (weights * nodes))
-        at_zero = log_gamma_difference(torch.full_like(alpha, beta), beta)
-        far = (
-            log_gamma_difference(alpha, beta)
-            - at_zero
-            - concentration * digamma_difference(alpha, beta)
-        )
-        slope = -concentration * trigamma_difference(alpha, beta)
-        return torch.where(concentration <= beta, near, far), slope
+        The likelihood's `loc` is not the mean direction but the one of the largest mean of
+        log(1 + <loc, x>), found by Newton steps from there; where these vectors are spread out
+        evenly it may be one of several. Where no direction has a larger mean than under the uniform
+        distribution, the fit is uniform: concentration 0.
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
+        Args:
+            x: unit vectors, shape (n, *batch_shape, p), n >= 1. No gradients.
 
         Raises:
-            ValueError: if `validate_args` is on and a vector's norm is not 1.
+            ValueError: if all vectors of a set coincide: the likelihood has no maximum.
         """
-        if self._validate_args:
-            self._validate_sample(value)
-        x, loc = value.double(), self.loc.double()
-        # (1 + t) / 2 from the distance to loc, or from that to its opposite: whichever is short.
-        near = -(x - loc).square().sum(dim=-1) / 4
-        far = (x + loc).square().sum(dim=-1) / 4
-        log_half = torch.where(near > -0.5, torch.log1p(near.clamp_min(-0.75)), torch.log(far))
-        concentration = self.concentration.double()
-        # At the opposite of loc the density is 0, or for k = 0 what it is everywhere.
-        power = torch.where(concentration == 0, 0.0, concentration * log_half)
-        return (self._log_density_at_mode(concentration) + power).to(self.loc.dtype)
-
-    def _log_density_at_mode(self, concentration: Tensor) -> Tensor:
-        alpha, beta = self._shapes(concentration)
-        constant = (self._ambient - 1) * math.log(2) + beta * math.log(math.pi)
-        return log_gamma_difference(alpha, beta) - constant
+        points = x.detach().double()
+        check_not_coincident(points, x.dtype)
+        batch_shape, ambient = points.shape[1:-1], points.shape[-1]
+        sets = points.flatten(1, -2) if batch_shape else points.unsqueeze(1)
+        best = [best_direction(each.cpu().numpy()) for each in sets.unbind(dim=1)]
+        loc = torch.tensor(np.stack([direction for direction, _ in best]), device=x.device)
+        statistic = torch.tensor([s for _, s in best], dtype=torch.float64, device=x.device)
+        concentration = best_concentration(statistic, ambient)
+        shape = (*batch_shape, ambient)
+        return cls(loc.view(shape).to(x.dtype), concentration.view(batch_shape).to(x.dtype))
 
 
 class _CosineGap(torch.autograd.Function):
@@ -163,3 +175,20 @@ def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> 
     deviation = (2 * node_log_cosine - mean_log.unsqueeze(-1)).abs()
     integral = width * ((deviation * torch.exp(at_nodes - at_sample)) @ weights)
     return -2 * torch.sin(2 * half_angle) * integral
+
+
+@register_kl(PowerSpherical, PowerSpherical)  # type: ignore[untyped-decorator]
+def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) -> Tensor:
+    """The KL if the mean directions agreed, and k_q times what its statistic loses by theirs."""
+    check_same_sphere(p, q)
+    gap = ((p.loc.double() - q.loc.double()).square().sum(dim=-1) / 2).clamp_max(2)
+    ours, theirs, gap = torch.broadcast_tensors(p.concentration, q.concentration, gap)
+    with torch.no_grad():
+        k, other = ours.double(), theirs.double()
+        aligned, apart = p._log_partition(k), mean_log_half(k, gap, p._ambient)
+        loss = aligned.slope - apart.value
+        by_ours = aligned.curvature - apart.by_concentration
+    lost = with_derivatives(
+        other * loss, (ours, other * by_ours), (theirs, loss), (gap, -other * apart.by_gap)
+    )
+    return (p._kl_to_aligned(ours, theirs) + lost).to(p.loc.dtype)

@@ -22,3 +22,23 @@ def gauss_legendre(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         torch.tensor((nodes + 1) / 2, dtype=torch.float64, device=device),
         torch.tensor(weights / 2, dtype=torch.float64, device=device),
     )
+
+
+# The outermost double-exponential nodes are within e^-42 of the ends.
+_SPAN = 3.3
+
+
+@functools.lru_cache(maxsize=32)
+def double_exponential(count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes on [0, 1], their distances from 1, and their weights (Takahasi and Mori 1974).
+
+    Integrands may be singular at the ends.
+    """
+    steps = np.linspace(-_SPAN, _SPAN, count)
+    nodes = 1 / (1 + np.exp(-np.pi * np.sinh(steps)))
+    weights = (steps[1] - steps[0]) * np.pi * np.cosh(steps) * nodes * nodes[::-1]
+    ascending, descending, weight = (
+        torch.tensor(values.copy(), dtype=torch.float64, device=device)
+        for values in (nodes, nodes[::-1], weights)
+    )
+    return ascending, descending, weight

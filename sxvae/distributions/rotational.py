@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -18,13 +18,32 @@ from sxvae.distributions.geometry import (
 )
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
 from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.quadrature import gauss_legendre
+
+# The integrals of L'' below are over intervals that lie well away from its poles.
+_PARTITION_NODES = 16
+
+
+class LogPartition(NamedTuple):
+    """L(k) = log E[exp(k s)] under the uniform distribution, float64, and its derivatives.
+
+    Attributes:
+        value: L; 0 at k = 0.
+        slope: L', the mean of s under the distribution.
+        curvature: L'', the variance of s.
+    """
+
+    value: Tensor
+    slope: Tensor
+    curvature: Tensor
 
 
 class RotationallySymmetric(Distribution, ABC):
-    """A distribution on the unit sphere of R^p, p >= 2, around a mean direction.
+    """An exponential family on the unit sphere of R^p, p >= 2, around a mean direction.
 
-    With t = <loc, x>, a sample is t loc + sqrt(1 - t^2) v, v uniform among the unit vectors that
-    are orthogonal to `loc`; a subclass says how t is distributed.
+    Its density is proportional to exp(k s), s a function of t = <loc, x> that is 0 at the mean
+    direction and negative elsewhere. A sample is t loc + sqrt(1 - t^2) v, v uniform among the unit
+    vectors that are orthogonal to `loc`. A subclass says what s is and how t is distributed.
 
     Args:
         loc: mean direction, unit vectors, shape (..., p).
@@ -57,22 +76,24 @@ class RotationallySymmetric(Distribution, ABC):
         return self.event_shape[0]
 
     @abstractmethod
+    def _statistic(self, value: Tensor) -> Tensor:
+        """The s of unit vectors, float64, accurate near the mean direction."""
+
+    @abstractmethod
+    def _log_partition(self, concentration: Tensor) -> LogPartition:
+        """L and its derivatives at float64 concentrations; L and L' are differentiable."""
+
+    @abstractmethod
+    def _near_uniform(self, concentration: Tensor) -> Tensor:
+        """Where k L' - L would cancel: L'' has no pole within half such a k of the k axis."""
+
+    @abstractmethod
     def _sample_gap(self, concentration: Tensor) -> Tensor:
         """Draw 1 - t for each concentration, float64, with pathwise gradients."""
 
     @abstractmethod
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         """E[t], the variance of t, and E[1 - t^2] / (p - 1), each of shape batch_shape."""
-
-    @abstractmethod
-    def _kl_to_uniform_terms(self, concentration: Tensor) -> tuple[Tensor, Tensor]:
-        """KL to the uniform distribution at float64 concentrations, and its derivative."""
-
-    def _kl_to_uniform(self, concentration: Tensor) -> Tensor:
-        """The KL in float64, with its gradient."""
-        with torch.no_grad():
-            value, derivative = self._kl_to_uniform_terms(concentration.double())
-        return with_derivatives(value, (concentration, derivative))
 
     @property
     def mode(self) -> Tensor:
@@ -89,11 +110,6 @@ class RotationallySymmetric(Distribution, ABC):
         """The diagonal of the covariance, shape (*batch_shape, p)."""
         _, along, across = (moment.unsqueeze(-1) for moment in self._moments())
         return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
-
-    def entropy(self) -> Tensor:
-        """-E log density in nats, shape batch_shape: log |S^(p-1)| less the KL to the uniform."""
-        area = log_surface_area(self._ambient - 1)
-        return (area - self._kl_to_uniform(self.concentration)).to(self.loc.dtype)
 
     def expand(self, batch_shape: Shape, _instance: Self | None = None) -> Self:
         """The same distribution with its batch shape expanded."""
@@ -123,6 +139,70 @@ class RotationallySymmetric(Distribution, ABC):
         )
         return cosine * self.loc + sine * carry_to_tangent(self.loc, around)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
+
+        Raises:
+            ValueError: if `validate_args` is on and a vector's norm is not 1.
+        """
+        if self._validate_args:
+            self._validate_sample(value)
+        concentration = self.concentration.double()
+        statistic = self._statistic(value)
+        # A density of k = 0 is what it is everywhere, where another's is 0 too.
+        statistic = torch.where(statistic.isinf() & (concentration == 0), 0.0, statistic)
+        at_mode = -log_surface_area(self._ambient - 1) - self._log_partition(concentration).value
+        return (at_mode + concentration * statistic).to(self.loc.dtype)
+
+    def entropy(self) -> Tensor:
+        """-E log density in nats, shape batch_shape: log |S^(p-1)| less the KL to the uniform."""
+        area = log_surface_area(self._ambient - 1)
+        return (area - self._kl_to_uniform(self.concentration)).to(self.loc.dtype)
+
+    def _kl_to_uniform(self, concentration: Tensor) -> Tensor:
+        """K L' - L in float64; its derivative is k L''."""
+        with torch.no_grad():
+            k = concentration.double()
+            partition = self._log_partition(k)
+            value = torch.where(
+                self._near_uniform(k),
+                self._kl_near_uniform(k),
+                k * partition.slope - partition.value,
+            )
+        return with_derivatives(value, (concentration, k * partition.curvature))
+
+    def _kl_near_uniform(self, concentration: Tensor) -> Tensor:
+        """The same as the integral of its derivative, which does not cancel."""
+        zero = torch.zeros_like(concentration)
+        return self._integrals_of_curvature(concentration, zero)[0]
+
+    def _kl_to_aligned(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        """KL from concentration k to q, for one mean direction: L(q) - L(k) - (q - k) L'(k)."""
+        with torch.no_grad():
+            k, other = ours.double(), theirs.double()
+            step, largest = other - k, torch.maximum(k, other)
+            mine, its = self._log_partition(k), self._log_partition(other)
+            near = (step.abs() <= largest / 2) | self._near_uniform(largest)
+            value, slope = self._integrals_of_curvature(k, other)
+            value = torch.where(near, value, its.value - mine.value - step * mine.slope)
+            slope = torch.where(near, slope, its.slope - mine.slope)
+        return with_derivatives(value, (ours, -step * mine.curvature), (theirs, slope))
+
+    def _integrals_of_curvature(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+        """From `start` to `end`, of (end - t) L''(t) and of L''(t)."""
+        step = end - start
+        nodes, weights = gauss_legendre(_PARTITION_NODES, start.device)
+        points = start.unsqueeze(-1) + step.unsqueeze(-1) * nodes
+        curvature = self._log_partition(points).curvature
+        return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
+
+
+def check_not_coincident(points: Tensor, dtype: torch.dtype) -> None:
+    """Raise a ValueError if the vectors of a set, along the first axis, are one point."""
+    spread = (points - points.mean(dim=0)).square().sum(dim=-1).mean(dim=0)
+    if bool((spread <= torch.finfo(dtype).eps ** 2).any()):
+        raise ValueError("all vectors coincide, so the likelihood has no maximum")
+
 
 def check_same_sphere(p: Distribution, q: Distribution) -> None:
     """Raise a ValueError unless the two distributions are on the same sphere."""
@@ -139,5 +219,4 @@ def _kl_rotationally_symmetric_uniform(
 ) -> Tensor:
     check_same_sphere(p, q)
     shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    concentration = p.concentration.expand(shape)
-    return p._kl_to_uniform(concentration).to(p.loc.dtype)
+    return p._kl_to_uniform(p.concentration.expand(shape)).to(p.loc.dtype)

@@ -1,0 +1,99 @@
+"""The maximum-likelihood parameters of a power spherical distribution.
+
+The log-likelihood of n unit vectors is k S(loc) - n L(k), S the sum of log((1 + <loc, x>) / 2):
+for every k > 0 the best loc is the one of the largest S, and k then solves L'(k) = S / n.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+import torch
+from torch import Tensor
+
+from sxvae.distributions.gamma_differences import digamma_difference, trigamma_difference
+
+_Array = npt.NDArray[np.float64]
+_NEWTON_STEPS = 20
+# Below this norm a mean of unit vectors has no direction.
+_VANISHING = 1e-9
+_GRADIENT_TOLERANCE = 1e-11
+_SMALLEST = 1e-300
+
+
+class _MeanStatistic:
+    """-S / n of one set of vectors as a function of u, loc = u / |u|, with its derivatives."""
+
+    def __init__(self, points: _Array) -> None:
+        self._points = points
+
+    def value(self, u: _Array) -> float:
+        loc = u / np.linalg.norm(u)
+        # (1 + t) / 2 = 1 - |x - loc|^2 / 4, which keeps its digits where t is near 1.
+        distance = ((self._points - loc) ** 2).sum(axis=1) / 4
+        return float(-np.log1p(-np.minimum(distance, 1 - 1e-16)).mean())
+
+    def gradient(self, u: _Array) -> _Array:
+        norm = float(np.linalg.norm(u))
+        return self._tangent(u / norm)[0] / norm
+
+    def hessian_times(self, u: _Array, vector: _Array) -> _Array:
+        norm = float(np.linalg.norm(u))
+        loc = u / norm
+        tangent, radial, one_plus = self._tangent(loc)
+        across = vector - loc * (loc @ vector)
+        products = self._points @ across / one_plus**2
+        curved = (self._points * products[:, None]).mean(axis=0)
+        curved -= loc * (loc @ curved)
+        product: _Array = (
+            curved - radial * across - tangent * (loc @ vector) - loc * (tangent @ vector)
+        ) / norm**2
+        return product
+
+    def _tangent(self, loc: _Array) -> tuple[_Array, float, _Array]:
+        """The gradient by loc across it and along it, and 1 + t of each vector."""
+        one_plus = np.maximum(1 + self._points @ loc, _SMALLEST)
+        gradient = -(self._points / one_plus[:, None]).mean(axis=0)
+        radial = float(loc @ gradient)
+        return gradient - radial * loc, radial, one_plus
+
+
+def best_direction(points: _Array) -> tuple[_Array, float]:
+    """The loc of the largest S, by a trust-region Newton method from the mean direction, and S/n.
+
+    Args:
+        points: unit vectors, shape (n, p).
+    """
+    mean = points.mean(axis=0)
+    length = np.linalg.norm(mean)
+    anywhere = np.random.default_rng(0).standard_normal(mean.shape)
+    start = mean / length if length > _VANISHING else anywhere
+    statistic = _MeanStatistic(points)
+    found: Any = scipy.optimize.minimize(
+        statistic.value,
+        start,
+        jac=statistic.gradient,
+        hessp=statistic.hessian_times,
+        method="trust-ncg",
+        options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 200},
+    )
+    return found.x / np.linalg.norm(found.x), -float(found.fun)
+
+
+def best_concentration(mean_statistic: Tensor, ambient: int) -> Tensor:
+    """The k >= 0 with L'(k) = S/n: Newton's method on 1 / L', which is almost linear in k.
+
+    Args:
+        mean_statistic: S/n < 0, float64, any shape.
+        ambient: p.
+    """
+    half = (ambient - 1) / 2
+    k = torch.zeros_like(mean_statistic)
+    for _ in range(_NEWTON_STEPS):
+        slope = digamma_difference(k + half, half)
+        reciprocal_slope = -trigamma_difference(k + half, half) / slope**2
+        k = (k - (1 / mean_statistic + 1 / slope) / reciprocal_slope).clamp_min(0)
+    return k
