@@ -118,9 +118,8 @@ def log_bessel_i(order: float, x: Tensor) -> Tensor:
     Returns:
         A tensor like `x`, twice differentiable; at x = 0 it is 0 for v = 0 and -inf for v > 0.
     """
-    wide = x.double()
-    scaled: Tensor = _LogScaled.apply(order, wide)
-    return (scaled + wide).to(x.dtype)
+    value: Tensor = _LogBessel.apply(order, x.double(), False)
+    return value.to(x.dtype)
 
 
 def log_bessel_ive(order: float, x: Tensor) -> Tensor:
@@ -133,8 +132,8 @@ def log_bessel_ive(order: float, x: Tensor) -> Tensor:
     Returns:
         A tensor like `x`, twice differentiable; at x = 0 it is 0 for v = 0 and -inf for v > 0.
     """
-    scaled: Tensor = _LogScaled.apply(order, x.double())
-    return scaled.to(x.dtype)
+    value: Tensor = _LogBessel.apply(order, x.double(), True)
+    return value.to(x.dtype)
 
 
 def bessel_ratio(order: float, x: Tensor) -> Tensor:
@@ -355,17 +354,19 @@ class _SecondOrder(torch.autograd.Function):
         raise NotImplementedError("Bessel functions are twice differentiable here, not three times")
 
 
-class _LogScaled(torch.autograd.Function):
-    """log(e^-x I_v(x)); its derivative is v/x - (1 - A)."""
+class _LogBessel(torch.autograd.Function):
+    """log I_v(x), or log(e^-x I_v(x)); the derivatives are v/x + A and v/x - (1 - A)."""
 
     @staticmethod
-    def forward(ctx: Any, order: float, x: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.order = order
+    def forward(ctx: Any, order: float, x: Tensor, scaled: bool) -> Tensor:  # noqa: ANN401
+        ctx.order, ctx.scaled = order, scaled
         ctx.save_for_backward(x)
-        return _Descent(order, x).log_scaled()
+        value = _Descent(order, x).log_scaled()
+        return value if scaled else value + x
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         (x,) = ctx.saved_tensors
-        falling = -bessel_terms(ctx.order, x).complement
-        return None, grads[0] * (falling if ctx.order == 0 else ctx.order / x + falling)
+        terms = bessel_terms(ctx.order, x)
+        slope = -terms.complement if ctx.scaled else terms.ratio
+        return None, grads[0] * (slope if ctx.order == 0 else slope + ctx.order / x), None

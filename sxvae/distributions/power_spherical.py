@@ -87,16 +87,19 @@ class PowerSpherical(RotationallySymmetric):
         alpha, beta = self._shapes(concentration)
         total = alpha + beta
         product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
-        return concentration / total, product / total, product / (2 * beta)
+        mean = with_derivatives(
+            (concentration / total).detach(), (concentration, 2 * beta / total.detach() ** 2)
+        )
+        return mean, product / total, product / (2 * beta)
 
     @classmethod
     def fit(cls, x: Tensor) -> PowerSpherical:
         """The maximum-likelihood distribution for unit vectors.
 
         The likelihood's `loc` is not the mean direction but the one of the largest mean of
-        log(1 + <loc, x>), found by Newton steps from there; where these vectors are spread out
-        evenly it may be one of several. Where no direction has a larger mean than under the uniform
-        distribution, the fit is uniform: concentration 0.
+        log(1 + <loc, x>), found by Newton steps from there; of vectors that are spread out evenly
+        it may be one of several, and their concentration is near 0: some direction always fits a
+        finite set at least as well as the uniform distribution does.
 
         Args:
             x: unit vectors, shape (n, *batch_shape, p), n >= 1. No gradients.

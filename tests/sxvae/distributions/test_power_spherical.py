@@ -56,7 +56,7 @@ def test_pathwise_gradient_is_unbiased(ambient: int, concentration: float) -> No
 
 
 @pytest.mark.parametrize("ambient", [2, 5, 100, 5_000])
-@pytest.mark.parametrize("concentration", [0.1, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("concentration", [1e-6, 0.1, 1.0, 30.0, 1e4, 1e8])
 def test_density_entropy_and_kl_against_mpmath(ambient: int, concentration: float) -> None:
     mpmath.mp.dps = 50
     p, k = mpmath.mpf(ambient), mpmath.mpf(concentration)
@@ -82,7 +82,7 @@ def test_density_entropy_and_kl_against_mpmath(ambient: int, concentration: floa
         assert q.log_prob(x).item() == pytest.approx(expected, rel=1e-9, abs=1e-12 * largest_term)
     assert abs(q.entropy().item() - float(entropy)) <= 1e-12 * largest_term
     divergence = kl_divergence(q, HypersphericalUniform(ambient - 1, dtype=torch.float64))
-    assert abs(divergence.item() - float(log_area - entropy)) <= 1e-12 * largest_term
+    assert divergence.item() == pytest.approx(float(log_area - entropy), rel=1e-10)
     (gradient,) = torch.autograd.grad(divergence, variable)
     assert gradient.item() == pytest.approx(float(slope), rel=1e-9)
 
@@ -115,6 +115,152 @@ def test_the_opposite_point_has_density_zero_unless_uniform() -> None:
     opposite = q.log_prob(-_direction(3))
     assert opposite[0].item() == pytest.approx(-math.log(4 * math.pi))
     assert opposite[1].item() == -math.inf
+
+
+def _kl_by_harmonics(ambient: int, ours: float, theirs: float, gap: float) -> mpmath.mpf:
+    """The KL between two, from an expansion that shares nothing with the quadrature.
+
+    In zonal harmonics G_l with G_l(1) = 1 the logarithm of (1 + y) / 2 has the coefficients
+    (-1)^(l-1) (2l+p-2) / (l (l+p-2)), and E_p[G_l] = k (k-1) ... (k-l+1) / ((k+p-1) ... (k+p+l-2)).
+    """
+    p, k, cosine = mpmath.mpf(ambient), mpmath.mpf(ours), 1 - mpmath.mpf(gap)
+    beta = (p - 1) / 2
+
+    def log_partition(concentration: float) -> mpmath.mpf:
+        shift = mpmath.mpf(concentration)
+        differences = [
+            mpmath.loggamma(beta * n + shift) - mpmath.loggamma(beta * n) for n in (1, 2)
+        ]
+        return differences[0] - differences[1]
+
+    mean = mpmath.psi(0, beta) - mpmath.psi(0, 2 * beta)
+    moment, before, harmonic = mpmath.mpf(1), mpmath.mpf(1), cosine
+    for degree in range(1, 3_000):
+        moment *= (k - degree + 1) / (k + p + degree - 2)
+        term = (-1) ** (degree - 1) * (2 * degree + p - 2) / (degree * (degree + p - 2)) * moment
+        mean += term * harmonic
+        if abs(term) < mpmath.mpf(10) ** -18:
+            break
+        following = ((2 * degree + p - 2) * cosine * harmonic - degree * before) / (degree + p - 2)
+        before, harmonic = harmonic, following
+    else:
+        raise AssertionError("the expansion did not converge")
+    slope = mpmath.psi(0, beta + k) - mpmath.psi(0, 2 * beta + k)
+    return log_partition(theirs) - log_partition(ours) + k * slope - theirs * mean
+
+
+def _pair(ambient: int, gap: float) -> tuple[Tensor, Tensor, float]:
+    """Two directions about `gap` = 1 - their cosine apart, and the gap after rounding."""
+    first, second = torch.zeros(2, ambient, dtype=torch.float64)
+    first[0], second[0], second[1] = 1, 1 - gap, math.sqrt(gap * (2 - gap))
+    return first, second, min((first - second).square().sum().item() / 2, 2.0)
+
+
+@pytest.mark.parametrize("ambient", [2, 3, 4, 10, 1_000])
+@pytest.mark.parametrize("gap", [0.0, 1e-8, 0.2, 1.5, 2.0])
+def test_kl_between_two_against_harmonics(ambient: int, gap: float) -> None:
+    mpmath.mp.dps = 40
+    first, second, exact_gap = _pair(ambient, gap)
+    for ours in (3.0, 10.5, 1e3, 1e5):
+        for theirs in (1e-3, 2.0, 1e3, 1e6):
+            expected = float(_kl_by_harmonics(ambient, ours, theirs, exact_gap))
+            ks = torch.tensor([ours, theirs], dtype=torch.float64)
+            p, q = PowerSpherical(first, ks[0]), PowerSpherical(second, ks[1])
+            assert kl_divergence(p, q).item() == pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
+@pytest.mark.parametrize("ambient", [2, 3, 5, 200])
+def test_kl_between_two_where_the_harmonics_converge_slowly(ambient: int) -> None:
+    """Small concentrations, against the mean log-ratio of densities over samples."""
+    first, second, _ = _pair(ambient, 1.3)
+    for ours, theirs in ((0.0, 2.0), (0.05, 0.7), (0.4, 30.0)):
+        ks = torch.tensor([ours, theirs], dtype=torch.float64)
+        p, q = PowerSpherical(first, ks[0]), PowerSpherical(second, ks[1])
+        x = p.sample((SAMPLES,))
+        ratios = p.log_prob(x) - q.log_prob(x)
+        standard_error = ratios.std() / math.sqrt(SAMPLES)
+        assert abs(ratios.mean() - kl_divergence(p, q)) < SIGMAS * standard_error
+
+
+def test_kl_between_two_in_the_limits() -> None:
+    first, second, _ = _pair(5, 0.7)
+    k = torch.tensor([0.0, 1e-6, 1.0, 50.0, 1e6, 1e8], dtype=torch.float64)
+    q = PowerSpherical(first, k)
+    assert kl_divergence(q, q).abs().max() < 1e-11
+    flat = PowerSpherical(second, torch.zeros((), dtype=torch.float64))
+    uniform = HypersphericalUniform(4, dtype=torch.float64)
+    torch.testing.assert_close(
+        kl_divergence(q, flat), kl_divergence(q, uniform), rtol=1e-10, atol=0
+    )
+    # Concentrated ones are Gaussian in the tangent space, of variance 2 / k a coordinate.
+    near = torch.nn.functional.normalize(first + 1e-4 * second, dim=-1)
+    k = torch.tensor(1e8, dtype=torch.float64)
+    gap = (first - near).square().sum() / 2
+    found = kl_divergence(PowerSpherical(first, k), PowerSpherical(near, k))
+    torch.testing.assert_close(found, k * gap / 2, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("ambient", [2, 3, 6])
+def test_gradients_of_the_kl_between_two(ambient: int) -> None:
+    raw = [torch.randn(4, ambient, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    ks = [
+        torch.tensor(values, dtype=torch.float64, requires_grad=True)
+        for values in ([0.2, 3.0, 40.0, 900.0], [5.0, 0.3, 40.0, 10.0])
+    ]
+
+    def divergence(*arguments: Tensor) -> Tensor:
+        p_loc, q_loc, p_k, q_k = arguments
+        pair = [
+            PowerSpherical(torch.nn.functional.normalize(loc, dim=-1), k)
+            for loc, k in ((p_loc, p_k), (q_loc, q_k))
+        ]
+        return kl_divergence(*pair)
+
+    assert torch.autograd.gradcheck(divergence, (*raw, *ks))
+
+
+@pytest.mark.parametrize("ambient", [2, 3, 5, 50])
+@pytest.mark.parametrize("concentration", [5.0, 100.0, 1e6])
+def test_fit_maximises_the_likelihood(ambient: int, concentration: float) -> None:
+    """Its gradient vanishes, in standard errors of the parameters, and they lie near the truth."""
+    count = 5_000
+    loc = _direction(ambient)
+    truth = PowerSpherical(
+        loc, torch.tensor([concentration, concentration / 2], dtype=torch.float64)
+    )
+    x = truth.sample((count,))
+    fitted = PowerSpherical.fit(x)
+    raw = fitted.loc.clone().requires_grad_()
+    k = fitted.concentration.clone().requires_grad_()
+    at_fit = PowerSpherical(torch.nn.functional.normalize(raw, dim=-1), k)
+    by_loc, by_k = torch.autograd.grad(at_fit.log_prob(x).mean(dim=0).sum(), (raw, k))
+    assert (by_loc.norm(dim=-1) / k).max() < 1e-7
+    assert (by_k * k).abs().max() < 1e-9
+    # The Fisher information of k is the variance of its statistic.
+    information = truth._log_partition(truth.concentration).curvature
+    error = (fitted.concentration - truth.concentration).abs()
+    bias = (ambient - 1) / (count * information * truth.concentration)
+    assert (error < SIGMAS / (count * information).sqrt() + bias).all()
+
+
+def test_fit_of_a_single_set_keeps_type_and_shape() -> None:
+    x = _many(4, 20.0, 500).sample().float()
+    fitted = PowerSpherical.fit(x)
+    assert fitted.batch_shape == ()
+    assert fitted.loc.dtype == fitted.concentration.dtype == torch.float32
+    separate = PowerSpherical.fit(torch.stack([x, -x], dim=1))
+    torch.testing.assert_close(separate.loc, torch.stack([fitted.loc, -fitted.loc]))
+    torch.testing.assert_close(separate.concentration, fitted.concentration.expand(2))
+
+
+def test_fit_at_both_ends() -> None:
+    with pytest.raises(ValueError, match="all vectors coincide"):
+        PowerSpherical.fit(_direction(3).expand(10, 3))
+    # Some direction always fits a finite set at least as well as the uniform distribution does, so
+    # points all around a circle have a concentration near 0, not 0.
+    angles = torch.arange(0, 360, dtype=torch.float64) * (math.pi / 180)
+    fitted = PowerSpherical.fit(torch.stack([angles.cos(), angles.sin()], dim=-1))
+    assert fitted.concentration < 0.02
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])

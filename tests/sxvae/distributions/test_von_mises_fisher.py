@@ -94,19 +94,46 @@ def test_kl_to_uniform_and_its_gradient_against_mpmath(ambient: int, concentrati
 def test_kl_between_two(ambient: int, ours: float, theirs: float) -> None:
     """Against the mean of the log-ratio of densities over samples."""
     other = torch.ones(ambient, dtype=torch.float64) / math.sqrt(ambient)
-    p = _many(ambient, ours)
-    q = VonMisesFisher(other, torch.tensor(theirs, dtype=torch.float64))
-    x = p.sample()
+    ks = torch.tensor([ours, theirs, 0.0], dtype=torch.float64)
+    p, q = VonMisesFisher(_somewhere(ambient), ks[0]), VonMisesFisher(other, ks[1])
+    x = p.sample((SAMPLES,))
     ratios = p.log_prob(x) - q.log_prob(x)
     standard_error = ratios.std() / math.sqrt(SAMPLES)
-    divergence = kl_divergence(p, q)
-    assert abs(ratios.mean() - divergence[0]) < SIGMAS * standard_error + 1e-9
-    assert kl_divergence(p, p)[0].abs() < 1e-10
+    assert abs(ratios.mean() - kl_divergence(p, q)) < SIGMAS * standard_error + 1e-9
+    assert kl_divergence(p, p).abs() < 1e-12
     uniform = HypersphericalUniform(ambient - 1, dtype=torch.float64)
-    flat = VonMisesFisher(other, torch.zeros((), dtype=torch.float64))
+    flat = VonMisesFisher(other, ks[2])
     torch.testing.assert_close(
-        kl_divergence(p, flat)[0], kl_divergence(p, uniform)[0], rtol=1e-9, atol=1e-11
+        kl_divergence(p, flat), kl_divergence(p, uniform), rtol=1e-10, atol=0
     )
+
+
+@pytest.mark.parametrize("ambient", [2, 5, 100, 5_000])
+@pytest.mark.parametrize("ours", [1e-6, 0.3, 10.0, 1e4, 1e8])
+@pytest.mark.parametrize("ratio", [1 + 1e-9, 1.3, 1.6, 40.0])
+def test_kl_between_two_is_accurate_however_close(ambient: int, ours: float, ratio: float) -> None:
+    """Its closed form, in 60 digits; the second derivative is taken where that is needed."""
+    mpmath.mp.dps = 60
+    ks = torch.tensor([ours, ours * ratio], dtype=torch.float64, requires_grad=True)
+    p, (k, other) = mpmath.mpf(ambient), map(mpmath.mpf, ks.tolist())
+    if ambient > 100 and other > 1e5:
+        pytest.skip("mpmath's series takes minutes there")
+
+    def log_c(k: mpmath.mpf) -> mpmath.mpf:
+        return (p / 2 - 1) * mpmath.log(k) - mpmath.log(mpmath.besseli(p / 2 - 1, k))
+
+    def ratio_of(k: mpmath.mpf) -> mpmath.mpf:
+        return mpmath.besseli(p / 2, k) / mpmath.besseli(p / 2 - 1, k)
+
+    mean = ratio_of(k)
+    expected = log_c(k) - log_c(other) + mean * (k - other)
+    loc = _pole(ambient)
+    divergence = kl_divergence(VonMisesFisher(loc, ks[0]), VonMisesFisher(loc, ks[1]))
+    assert divergence.item() == pytest.approx(float(expected), rel=1e-10, abs=0)
+    (slopes,) = torch.autograd.grad(divergence, ks)
+    variance = 1 - mean**2 - (p - 1) * mean / k
+    assert slopes[0].item() == pytest.approx(float(variance * (k - other)), rel=1e-9, abs=0)
+    assert slopes[1].item() == pytest.approx(float(ratio_of(other) - mean), rel=1e-9, abs=0)
 
 
 def test_gradients_of_the_kl_between_two() -> None:

@@ -1,0 +1,64 @@
+"""Every benchmark in its reduced form, as its user runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "module", ["accuracy", "gradient_bias", "samplers", "importance_weights", "stability"]
+)
+def test_every_bound_holds(module: str) -> None:
+    done = _run(module, "--reduced")
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) > 8
+    assert len({row.count("|") for row in rows}) == 1
+    assert "Every bound holds." in done.stdout
+
+
+def test_speed_prints_its_tables() -> None:
+    done = _run("speed", "--reduced")
+    assert done.returncode == 0, done.stderr
+    for name in ("vMF", "power spherical", "SciPy, one (loc, k)", "log_bessel_i"):
+        assert f"| {name} |" in done.stdout
+
+
+def test_baselines() -> None:
+    done = _run("baselines")
+    assert done.returncode == 0, done.stderr
+    assert "every pixel at 1/2: -44.4 nats" in done.stdout
+
+
+def test_pictures(tmp_path: Path) -> None:
+    done = _run("pictures", "--reduced", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "density.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("accuracy.svg", "gradient_bias.svg"):
+        assert "concentration k" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_a_broken_bound_is_named_and_ends_in_an_error() -> None:
+    program = "from benchmarks.report import finish; finish(['KL at p = 2: 1 > 0'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "KL at p = 2: 1 > 0" in done.stderr
+    assert "holds" not in done.stdout
