@@ -13,16 +13,19 @@ from torch import Tensor
 
 _STEPS = 12
 # B_2j / (2j (2j - 1)): the coefficient of z^(1-2j) in log Gamma.
-_STIRLING = (
-    1 / 12,
-    -1 / 360,
-    1 / 1260,
-    -1 / 1680,
-    1 / 1188,
-    -691 / 360360,
-    1 / 156,
-    -3617 / 122400,
-)
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+
+
+def _series_rows() -> list[list[float]]:
+    """The coefficients of log Gamma's series, of its derivative's, and of the second's."""
+    rows = [list(_STIRLING)]
+    for derivatives in range(2):
+        rows.append([-c * (2 * j + 1 + derivatives) for j, c in enumerate(rows[-1])])
+    return rows
+
+
+_SERIES = torch.tensor(_series_rows(), dtype=torch.float64)
+_POWERS = torch.arange(len(_STIRLING), dtype=torch.float64)
 
 
 def log_gamma_difference(a: Tensor, b: float) -> Tensor:
@@ -37,7 +40,7 @@ def log_gamma_difference(a: Tensor, b: float) -> Tensor:
     """
     top = a + _STEPS
     main = b * torch.log(top + b) + (top - 0.5) * torch.log1p(b / top) - b
-    return main + _series(top + b, 0) - _series(top, 0) - torch.log1p(b / _ladder(a)).sum(dim=-1)
+    return main + _series_difference(top, b, 0) - torch.log1p(b / _ladder(a)).sum(dim=-1)
 
 
 def digamma_difference(a: Tensor, b: float) -> Tensor:
@@ -45,7 +48,7 @@ def digamma_difference(a: Tensor, b: float) -> Tensor:
     top, ladder = a + _STEPS, _ladder(a)
     main = torch.log1p(b / top) + b / (2 * top * (top + b))
     steps = (b / (ladder * (ladder + b))).sum(dim=-1)
-    return main + _series(top + b, 1) - _series(top, 1) + steps
+    return main + _series_difference(top, b, 1) + steps
 
 
 def trigamma_difference(a: Tensor, b: float) -> Tensor:
@@ -54,7 +57,7 @@ def trigamma_difference(a: Tensor, b: float) -> Tensor:
     product = top * (top + b)
     main = -b / product - b * (2 * top + b) / (2 * product**2)
     steps = (b * (2 * ladder + b) / (ladder * (ladder + b)) ** 2).sum(dim=-1)
-    return main + _series(top + b, 2) - _series(top, 2) - steps
+    return main + _series_difference(top, b, 2) - steps
 
 
 def _ladder(a: Tensor) -> Tensor:
@@ -62,13 +65,9 @@ def _ladder(a: Tensor) -> Tensor:
     return a.unsqueeze(-1) + torch.arange(_STEPS, dtype=a.dtype, device=a.device)
 
 
-def _series(z: Tensor, derivatives: int) -> Tensor:
-    """What is left of log Gamma(z) after (z - 1/2) log z - z + log(2 pi)/2, or its derivatives."""
-    total = torch.zeros_like(z)
-    for j, coefficient in reversed(list(enumerate(_STIRLING))):
-        power = 2 * j + 1
-        factor = coefficient
-        for derivative in range(derivatives):
-            factor *= -(power + derivative)
-        total = (total + factor) / z**2
-    return total * z ** (1 - derivatives)
+def _series_difference(top: Tensor, b: float, derivatives: int) -> Tensor:
+    """What Stirling's series adds to (z - 1/2) log z - z, or its derivatives, between two z."""
+    z = torch.stack([top + b, top])
+    powers = (1 / z**2).unsqueeze(-1) ** _POWERS.to(z.device)
+    ends = powers @ _SERIES[derivatives].to(z.device) / z ** (1 + derivatives)
+    return ends[0] - ends[1]

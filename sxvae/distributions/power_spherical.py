@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -67,12 +68,14 @@ class PowerSpherical(RotationallySymmetric):
 
     def _log_partition(self, concentration: Tensor) -> LogPartition:
         alpha, beta = self._shapes(concentration)
-        at_zero = log_gamma_difference(torch.full_like(alpha, beta), beta)
         return LogPartition(
-            at_zero - log_gamma_difference(alpha, beta),
+            _at_zero(beta) - log_gamma_difference(alpha, beta),
             -digamma_difference(alpha, beta),
-            -trigamma_difference(alpha, beta),
+            self._curvature(concentration),
         )
+
+    def _curvature(self, concentration: Tensor) -> Tensor:
+        return -trigamma_difference(*self._shapes(concentration))
 
     def _near_uniform(self, concentration: Tensor) -> Tensor:
         """The first pole of psi'(alpha) is at k = -(p-1)/2."""
@@ -117,6 +120,12 @@ class PowerSpherical(RotationallySymmetric):
         concentration = best_concentration(statistic, ambient)
         shape = (*batch_shape, ambient)
         return cls(loc.view(shape).to(x.dtype), concentration.view(batch_shape).to(x.dtype))
+
+
+@functools.lru_cache(maxsize=1024)
+def _at_zero(beta: float) -> float:
+    """Log Gamma(2 beta) - log Gamma(beta)."""
+    return log_gamma_difference(torch.tensor(beta, dtype=torch.float64), beta).item()
 
 
 class _CosineGap(torch.autograd.Function):

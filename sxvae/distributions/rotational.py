@@ -84,6 +84,10 @@ class RotationallySymmetric(Distribution, ABC):
         """L and its derivatives at float64 concentrations; L and L' are differentiable."""
 
     @abstractmethod
+    def _curvature(self, concentration: Tensor) -> Tensor:
+        """L'' alone."""
+
+    @abstractmethod
     def _near_uniform(self, concentration: Tensor) -> Tensor:
         """Where k L' - L would cancel: L'' has no pole within half such a k of the k axis."""
 
@@ -193,7 +197,7 @@ class RotationallySymmetric(Distribution, ABC):
         step = end - start
         nodes, weights = gauss_legendre(_PARTITION_NODES, start.device)
         points = start.unsqueeze(-1) + step.unsqueeze(-1) * nodes
-        curvature = self._log_partition(points).curvature
+        curvature = self._curvature(points)
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
 
 

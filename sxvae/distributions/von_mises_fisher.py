@@ -60,6 +60,9 @@ class VonMisesFisher(RotationallySymmetric):
         terms = bessel_terms(self._order, concentration)
         return LogPartition(terms.log_decay, -terms.complement, terms.derivative)
 
+    def _curvature(self, concentration: Tensor) -> Tensor:
+        return bessel_terms(self._order, concentration).derivative
+
     def _near_uniform(self, concentration: Tensor) -> Tensor:
         """The poles of A' are at the zeros of I_{p/2-1}, on the imaginary axis beyond 2.4."""
         return concentration**2 <= 4 * self._ambient
