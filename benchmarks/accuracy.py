@@ -23,8 +23,11 @@ from sxvae.special import bessel_ratio, bessel_ratio_complement, log_bessel_i, l
 
 AMBIENTS = [2, 3, 4, 5, 10, 11, 20, 50, 100, 200, 500, 1_000, 5_000, 20_000, 100_000]
 CONCENTRATIONS = [1e-6, 1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e6, 1e8]
+PAIR_CONCENTRATIONS = [3.0, 10.5, 100.0, 1e3, 1e5]
+GAPS = [0.0, 1e-6, 0.3, 1.9]
 FEWER_AMBIENTS = [2, 3, 11, 100, 5_000, 100_000]
 FEWER_CONCENTRATIONS = [1e-6, 0.1, 10.0, 1e3, 1e8]
+LARGEST_DIFFERENCE = 1e-30  # between the references
 # A float32 figure is the float64 one rounded: half a unit in the last place.
 ROUNDED = 1.01 * 2.0**-24
 
@@ -60,7 +63,9 @@ def bessel_errors(ambient: int, k: Tensor) -> Iterator[Error]:
     yield Error("log I_v, of its largest term", 1e-12, _relative(found, log_i, largest), where)
     yield Error("its derivative", 1e-9, _relative(_gradient(found, k), ratio + order / x), where)
     found = log_bessel_ive(order, k)
-    yield Error("log(e^-x I_v), likewise", 1e-12, _relative(found, log_i - x, largest), where)
+    yield Error("log(e^-x I_v), or absolutely", 1e-12, _relative(found, log_i - x, 1.0), where)
+    slope_error = _relative(_gradient(found, k), ratio + order / x - 1)
+    yield Error("the derivative of that", 1e-9, slope_error, where)
     yield Error("1 - A_p", 1e-10, _relative(bessel_ratio_complement(order, k), 1 - ratio), where)
     (found,) = torch.autograd.grad(bessel_ratio(order, k), k, create_graph=True)
     yield Error("second derivative of A_p", 1e-9, _relative(_gradient(found, k), second), where)
@@ -99,6 +104,31 @@ def family_errors(
         yield Error(f"{name}: {quantity}", bound, error, where)
 
 
+def pair(ambient: int, gap: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, float]:
+    """Two directions whose cosine is 1 - gap, and the gap after rounding."""
+    first, second = torch.zeros(2, ambient, dtype=dtype)
+    first[0], second[0], second[1] = 1, 1 - gap, math.sqrt(gap * (2 - gap))
+    return first, second, (first - second).double().square().sum().item() / 2
+
+
+def pair_errors(
+    ambient: int, concentration: float, dtype: torch.dtype, gaps: list[float]
+) -> Iterator[Error]:
+    """Of the KL between two, with one concentration smaller, near, and larger than the other."""
+    for theirs in (1e-3, 1.001 * concentration, 30 * concentration):
+        for gap in gaps:
+            first, second, exact_gap = pair(ambient, gap, dtype)
+            ks = torch.tensor([concentration, theirs], dtype=dtype)
+            where, values = (ambient, concentration), (*ks.tolist(), exact_gap)
+            found = kl_divergence(VonMisesFisher(first, ks[0]), VonMisesFisher(second, ks[1]))
+            expected = reference.kl_between_von_mises_fisher(ambient, *values)
+            yield Error("vMF: KL between two", 1e-10, _relative(found, expected), where)
+            found = kl_divergence(PowerSpherical(first, ks[0]), PowerSpherical(second, ks[1]))
+            expected = reference.kl_between_power_spherical(ambient, *values)
+            error = _relative(found, expected, 1.0)
+            yield Error("power spherical: KL between two, or absolutely", 1e-8, error, where)
+
+
 def all_errors(ambient: int, concentration: float, dtype: torch.dtype) -> Iterator[Error]:
     k = torch.tensor(concentration, dtype=dtype, requires_grad=True)
     yield from bessel_errors(ambient, k)
@@ -108,27 +138,41 @@ def all_errors(ambient: int, concentration: float, dtype: torch.dtype) -> Iterat
 
 def cross_check() -> float:
     """The largest difference of Debye's 40 terms from mpmath's series where both run."""
-    cells = ((order, x) for order in (400, 499.5, 999) for x in (1e-6, 1.0, 100.0, 1e4))
+    cells = ((order, x) for order in (400, 499.5, 999) for x in (1e-6, 1.0, 100.0, 1e4, 1e8))
     return max(
         float(abs(reference.log_bessel_i_debye(*cell) - mpmath.log(mpmath.besseli(*cell))))
         for cell in cells
     )
 
 
+def keep_worst(
+    worst: dict[str, dict[torch.dtype, Error]], dtype: torch.dtype, error: Error
+) -> None:
+    of_quantity = worst.setdefault(error.quantity, {})
+    if dtype not in of_quantity or error.error > of_quantity[dtype].error:
+        of_quantity[dtype] = error
+
+
 def main() -> None:
     reduced = arguments(__doc__).reduced
     mpmath.mp.dps = reference.DIGITS
-    print(f"Debye's 40 terms against mpmath's series: {cross_check():.1e}\n")
+    difference = cross_check()
+    print(f"Debye's 40 terms against mpmath's series: {difference:.1e}\n")
     worst: dict[str, dict[torch.dtype, Error]] = {}
     for dtype in (torch.float64, torch.float32):
         for ambient in FEWER_AMBIENTS if reduced else AMBIENTS:
             for concentration in FEWER_CONCENTRATIONS if reduced else CONCENTRATIONS:
                 for error in all_errors(ambient, concentration, dtype):
-                    of_quantity = worst.setdefault(error.quantity, {})
-                    if dtype not in of_quantity or error.error > of_quantity[dtype].error:
-                        of_quantity[dtype] = error
+                    keep_worst(worst, dtype, error)
+            for concentration in PAIR_CONCENTRATIONS[-1:] if reduced else PAIR_CONCENTRATIONS:
+                for error in pair_errors(
+                    ambient, concentration, dtype, GAPS[-2:] if reduced else GAPS
+                ):
+                    keep_worst(worst, dtype, error)
 
     rows, broken = [], []
+    if not difference < LARGEST_DIFFERENCE:
+        broken.append(f"the references differ by {difference:.1e}")
     for quantity, errors in worst.items():
         row = [quantity, f"{errors[torch.float64].bound:.0e}"]
         for dtype, error in errors.items():

@@ -13,6 +13,7 @@ DIGITS = 50
 # take minutes at the largest orders.
 DEBYE_ORDER = 400
 _DEBYE_TERMS = 40
+_MOST_HARMONICS = 20_000
 
 
 @functools.cache
@@ -104,3 +105,60 @@ def power_spherical(ambient: int, concentration: float) -> Figures:
     )
     at_mode = log_c + k * mpmath.log(2)
     return _figures(_log_area(p), at_mode, kl, slopes, k / (alpha + beta))
+
+
+def kl_between_von_mises_fisher(ambient: int, ours: float, theirs: float, gap: float) -> Number:
+    """Log C(k_p) - log C(k_q) + A(k_p) (k_p - k_q cosine), gap = 1 - cosine."""
+    p, k, other = mpmath.mpf(ambient), mpmath.mpf(ours), mpmath.mpf(theirs)
+    own, its = log_bessel_i(p / 2 - 1, k), log_bessel_i(p / 2 - 1, other)
+    mean = mpmath.exp(log_bessel_i(p / 2, k) - own)
+    constants = (p / 2 - 1) * mpmath.log(k / other) - own + its
+    return constants + mean * (k - other * (1 - mpmath.mpf(gap)))
+
+
+def kl_between_power_spherical(ambient: int, ours: float, theirs: float, gap: float) -> Number:
+    """The KL from an expansion in zonal harmonics G_l, G_l(1) = 1, of log((1 + y) / 2).
+
+    Its coefficients are (-1)^(l-1) (2l+p-2) / (l (l+p-2)), and
+    E_p[G_l] = k (k-1) ... (k-l+1) / ((k+p-1) ... (k+p+l-2)). It converges for k above 1, say.
+    """
+    p, k, cosine = mpmath.mpf(ambient), mpmath.mpf(ours), 1 - mpmath.mpf(gap)
+    beta = (p - 1) / 2
+    mean = mpmath.psi(0, beta) - mpmath.psi(0, 2 * beta)
+    moment, before, harmonic, degree = mpmath.mpf(1), mpmath.mpf(1), cosine, 0
+    while True:
+        degree += 1
+        moment *= (k - degree + 1) / (k + p + degree - 2)
+        term = (-1) ** (degree - 1) * (2 * degree + p - 2) / (degree * (degree + p - 2)) * moment
+        mean += term * harmonic
+        if abs(term) < mpmath.mpf(10) ** -20:
+            break
+        if degree == _MOST_HARMONICS:
+            raise ArithmeticError(f"the expansion did not converge at p = {ambient}, k = {ours}")
+        following = ((2 * degree + p - 2) * cosine * harmonic - degree * before) / (degree + p - 2)
+        before, harmonic = harmonic, following
+    return _aligned_power_spherical(beta, k, mpmath.mpf(theirs)) - theirs * mean
+
+
+def _aligned_power_spherical(beta: Number, k: Number, other: Number) -> Number:
+    """L(q) - L(k) + k L'(k), L the log-partition."""
+
+    def log_partition(k: Number) -> Number:
+        ends = [mpmath.loggamma(n * beta + k) - mpmath.loggamma(n * beta) for n in (1, 2)]
+        return ends[0] - ends[1]
+
+    slope = mpmath.psi(0, beta + k) - mpmath.psi(0, 2 * beta + k)
+    return log_partition(other) - log_partition(k) + k * slope
+
+
+def kl_between_power_spherical_on_s2(ours: float, theirs: float, gap: float) -> Number:
+    """The same on S^2, where the mean over the angle around mu_p has a closed form."""
+    k, c = mpmath.mpf(ours), 1 - mpmath.mpf(gap)
+
+    def integrand(t: Number) -> Number:
+        # The mean of log(a + b cos f) is log((a + sqrt(a^2 - b^2)) / 2), here with |t + c|.
+        return (1 + t) ** k * mpmath.log((1 + t * c + abs(t + c)) / 4)
+
+    total = 2 ** (k + 1) / (k + 1)
+    mean = mpmath.quad(integrand, [-1, -c, 1]) / total
+    return _aligned_power_spherical(mpmath.mpf(1), k, mpmath.mpf(theirs)) - theirs * mean

@@ -3,7 +3,7 @@
 One formula serves every order: Debye's uniform asymptotic expansion [6; DLMF 10.41] where the order
 is at least 24, then, for a lower one, as many steps of the backward recurrence of the ratios as lie
 between. Twelve terms of the expansion give machine precision from order 24 on for every argument,
-so nothing here branches on the data, underflows or overflows.
+so nothing here branches on the data, or underflows or overflows below an argument of 1e150.
 
 All arithmetic is in float64 whatever the input's type; the result has the input's type. Orders from
 0 to 50,000 and arguments from 0 to 1e8 are tested. A negative argument gives NaN, a negative order
@@ -66,8 +66,9 @@ def _coefficient_table() -> list[list[float]]:
 
 
 _ROWS = _coefficient_table()
-_TABLE = torch.tensor(_ROWS, dtype=torch.float64)
-_EXPONENTS = torch.arange(_TERMS, dtype=torch.float64)
+with torch.inference_mode(False):  # whatever mode this is imported in
+    _TABLE = torch.tensor(_ROWS, dtype=torch.float64)
+    _EXPONENTS = torch.arange(_TERMS, dtype=torch.float64)
 
 
 def _log_sum_at_zero(order: float) -> float:
@@ -369,4 +370,7 @@ class _LogBessel(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         terms = bessel_terms(ctx.order, x)
         slope = -terms.complement if ctx.scaled else terms.ratio
-        return None, grads[0] * (slope if ctx.order == 0 else slope + ctx.order / x), None
+        if ctx.order > 0:
+            slope = slope + ctx.order / x
+        # At x = 0 the slope is infinite; a result that does not count must not make a NaN of it.
+        return None, torch.where(grads[0] == 0, 0.0, grads[0] * slope), None

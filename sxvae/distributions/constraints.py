@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
+from sxvae.errors import NumericalError
+
 # Far above rounding in either type, far below any mistake.
 _TOLERANCE = 1e-4
 
@@ -22,4 +24,27 @@ class _UnitSphere(Constraint):
         return within
 
 
+class _FiniteNonnegative(Constraint):
+    """Numbers >= 0, infinity excluded."""
+
+    is_discrete = False
+    event_dim = 0
+
+    def check(self, value: Tensor) -> Tensor:
+        """Whether each number is one, shape (...)."""
+        return (value >= 0) & (value < torch.inf)
+
+
 unit_sphere = _UnitSphere()
+finite_nonnegative = _FiniteNonnegative()
+
+
+def check_concentrations(concentration: Tensor, family: str, ambient: int) -> None:
+    """Raise a NumericalError that names one unless all can be sampled with."""
+    valid = finite_nonnegative.check(concentration)
+    if not bool(valid.all()):
+        bad = concentration[~valid]
+        raise NumericalError(
+            f"{family} sampling in R^{ambient} needs concentrations finite and >= 0: "
+            f"{bad.numel()} of {concentration.numel()} are not, {bad[0].item()} say"
+        )

@@ -24,8 +24,9 @@ def _series_rows() -> list[list[float]]:
     return rows
 
 
-_SERIES = torch.tensor(_series_rows(), dtype=torch.float64)
-_POWERS = torch.arange(len(_STIRLING), dtype=torch.float64)
+with torch.inference_mode(False):  # whatever mode this is imported in
+    _SERIES = torch.tensor(_series_rows(), dtype=torch.float64)
+    _POWERS = torch.arange(len(_STIRLING), dtype=torch.float64)
 
 
 def log_gamma_difference(a: Tensor, b: float) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def with_derivatives(value: Tensor, *known: tuple[Tensor, Tensor]) -> Tensor:
@@ -23,18 +22,40 @@ def with_derivatives(value: Tensor, *known: tuple[Tensor, Tensor]) -> Tensor:
     return result
 
 
+def first_order(gradient: Tensor, *arguments: Tensor) -> Tensor:
+    """A gradient that depends on `arguments` in ways that autograd does not know.
+
+    Differentiating it again is an error, where PyTorch's `once_differentiable` would let it count
+    as a constant.
+    """
+    result: Tensor = _FirstOrder.apply(gradient, *arguments)
+    return result
+
+
 class _Known(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, *known: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        count = len(known) // 2
-        ctx.save_for_backward(*known[count:])
-        ctx.dtypes = [argument.dtype for argument in known[:count]]
+        ctx.save_for_backward(*known)
         return value.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        derivatives = ctx.saved_tensors
-        pairs = zip(derivatives, ctx.dtypes, strict=True)
-        products = [(grads[0] * derivative).to(dtype) for derivative, dtype in pairs]
-        return None, *products, *[None] * len(derivatives)
+        count = len(ctx.saved_tensors) // 2
+        arguments, derivatives = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        products = [
+            first_order((grads[0] * derivative).to(argument.dtype), *arguments)
+            for argument, derivative in zip(arguments, derivatives, strict=True)
+        ]
+        return None, *products, *[None] * count
+
+
+class _FirstOrder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *arguments: Tensor) -> Tensor:  # noqa: ANN401
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        raise NotImplementedError(
+            "samples and figures of hyperspherical distributions have first derivatives only"
+        )

@@ -6,28 +6,27 @@ import functools
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import Gamma, register_kl
 
+from sxvae.distributions.constraints import check_concentrations
+from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.gamma_differences import (
     digamma_difference,
     log_gamma_difference,
     trigamma_difference,
 )
-from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.known_derivatives import first_order, with_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
 from sxvae.distributions.power_spherical_quadrature import mean_log_half
 from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.distributions.rotational import (
+    LOWEST_STATISTIC,
     LogPartition,
     RotationallySymmetric,
-    check_not_coincident,
     check_same_sphere,
 )
-from sxvae.errors import NumericalError
 
 
 class PowerSpherical(RotationallySymmetric):
@@ -39,9 +38,12 @@ class PowerSpherical(RotationallySymmetric):
 
     Args:
         loc: mean direction, unit vectors, shape (..., p).
-        concentration: k >= 0, shape (...), broadcast against `loc` without its last axis.
+        concentration: k >= 0, finite, a number or a tensor of shape (...), broadcast against `loc`
+            without its last axis.
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
+
+    Figures have the type of `loc`; they are computed in float64.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
@@ -64,7 +66,8 @@ class PowerSpherical(RotationallySymmetric):
         x, loc = value.double(), self.loc.double()
         near = -(x - loc).square().sum(dim=-1) / 4
         far = (x + loc).square().sum(dim=-1) / 4
-        return torch.where(near > -0.5, torch.log1p(near.clamp_min(-0.75)), torch.log(far))
+        log_far = torch.log(far.clamp_min(math.exp(LOWEST_STATISTIC)))
+        return torch.where(near > -0.5, torch.log1p(near.clamp_min(-0.75)), log_far)
 
     def _log_partition(self, concentration: Tensor) -> LogPartition:
         alpha, beta = self._shapes(concentration)
@@ -100,26 +103,28 @@ class PowerSpherical(RotationallySymmetric):
         """The maximum-likelihood distribution for unit vectors.
 
         The likelihood's `loc` is not the mean direction but the one of the largest mean of
-        log(1 + <loc, x>), found by Newton steps from there; of vectors that are spread out evenly
-        it may be one of several, and their concentration is near 0: some direction always fits a
+        log(1 + <loc, x>), found by Newton steps from there or, where vectors lie on both sides of
+        the sphere and there may be several maxima, from the best of many directions. Vectors that
+        are spread out evenly have a concentration near 0, but hardly 0: some direction fits a
         finite set at least as well as the uniform distribution does.
 
         Args:
-            x: unit vectors, shape (n, *batch_shape, p), n >= 1. No gradients.
+            x: unit vectors, shape (n, *batch_shape, p), n >= 2. No gradients.
 
         Raises:
-            ValueError: if all vectors of a set coincide: the likelihood has no maximum.
+            ValueError: if the shape or a norm can't be, or if all vectors of a set coincide: then
+                the likelihood has no maximum.
         """
-        points = x.detach().double()
-        check_not_coincident(points, x.dtype)
-        batch_shape, ambient = points.shape[1:-1], points.shape[-1]
-        sets = points.flatten(1, -2) if batch_shape else points.unsqueeze(1)
-        best = [best_direction(each.cpu().numpy()) for each in sets.unbind(dim=1)]
-        loc = torch.tensor(np.stack([direction for direction, _ in best]), device=x.device)
-        statistic = torch.tensor([s for _, s in best], dtype=torch.float64, device=x.device)
+        points = checked_points(x).values.cpu()
+        batch_shape, ambient = x.shape[1:-1], x.shape[-1]
+        loc = torch.empty((batch_shape.numel(), ambient), dtype=torch.float64)
+        statistic = torch.empty(batch_shape.numel(), dtype=torch.float64)
+        for i, each in enumerate(points.reshape(len(x), -1, ambient).unbind(dim=1)):
+            direction, mean_statistic = best_direction(each.numpy())
+            loc[i], statistic[i] = torch.from_numpy(direction), mean_statistic
         concentration = best_concentration(statistic, ambient)
         shape = (*batch_shape, ambient)
-        return cls(loc.view(shape).to(x.dtype), concentration.view(batch_shape).to(x.dtype))
+        return cls(loc.view(shape).to(x), concentration.view(batch_shape).to(x))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -137,25 +142,23 @@ class _CosineGap(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
         wide = concentration.double()
-        if not bool(((wide >= 0) & wide.isfinite()).all()):
-            raise NumericalError(
-                f"power spherical sampling in R^{ambient} needs concentrations finite and >= 0"
-            )
+        check_concentrations(wide, "power spherical", ambient)
         half = torch.full_like(wide, (ambient - 1) / 2)
         one = torch.ones_like(wide)
         towards, away = (
             Gamma(shape, one, validate_args=False).sample() for shape in (wide + half, half)
         )
-        ctx.save_for_backward(torch.atan2(torch.sqrt(away), torch.sqrt(towards)), wide)
-        ctx.ambient, ctx.dtype = ambient, concentration.dtype
+        ctx.save_for_backward(torch.atan2(torch.sqrt(away), torch.sqrt(towards)), concentration)
+        ctx.ambient = ambient
         return 2 * away / (towards + away)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         half_angle, concentration = ctx.saved_tensors
-        derivative = _gap_derivative(half_angle, concentration, ctx.ambient)
-        return (grads[0] * derivative).to(ctx.dtype), None
+        with torch.no_grad():
+            derivative = _gap_derivative(half_angle, concentration.double(), ctx.ambient)
+        gradient = (grads[0] * derivative).to(concentration.dtype)
+        return first_order(gradient, concentration), None
 
 
 def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> Tensor:

@@ -21,20 +21,24 @@ _NEWTON_STEPS = 20
 # Below this norm a mean of unit vectors has no direction.
 _VANISHING = 1e-9
 _GRADIENT_TOLERANCE = 1e-11
-_SMALLEST = 1e-300
+# 1 + t is not taken to be less: opposite to a point everything stays finite.
+_SMALLEST = 1e-12
+# Directions that are looked at where one start may not do, gaps on a circle, and starts then.
+_CANDIDATES, _GAPS = 64, 512
+_BEST, _BEST_ON_CIRCLE = 3, 16
 
 
 class _MeanStatistic:
     """-S / n of one set of vectors as a function of u, loc = u / |u|, with its derivatives."""
 
     def __init__(self, points: _Array) -> None:
-        self._points = points
+        self._points = points / np.linalg.norm(points, axis=1, keepdims=True)
 
     def value(self, u: _Array) -> float:
         loc = u / np.linalg.norm(u)
         # (1 + t) / 2 = 1 - |x - loc|^2 / 4, which keeps its digits where t is near 1.
         distance = ((self._points - loc) ** 2).sum(axis=1) / 4
-        return float(-np.log1p(-np.minimum(distance, 1 - 1e-16)).mean())
+        return float(-np.log1p(-np.minimum(distance, 1 - _SMALLEST / 2)).mean())
 
     def gradient(self, u: _Array) -> _Array:
         norm = float(np.linalg.norm(u))
@@ -62,17 +66,20 @@ class _MeanStatistic:
 
 
 def best_direction(points: _Array) -> tuple[_Array, float]:
-    """The loc of the largest S, by a trust-region Newton method from the mean direction, and S/n.
+    """The loc of the largest S, by a trust-region Newton method from good starts, and S/n.
 
     Args:
         points: unit vectors, shape (n, p).
     """
-    mean = points.mean(axis=0)
-    length = np.linalg.norm(mean)
-    anywhere = np.random.default_rng(0).standard_normal(mean.shape)
-    start = mean / length if length > _VANISHING else anywhere
     statistic = _MeanStatistic(points)
-    found: Any = scipy.optimize.minimize(
+    found = [_minimise(statistic, start) for start in _starts(points, statistic)]
+    best = min(found, key=lambda result: float(result.fun))
+    return best.x / np.linalg.norm(best.x), -float(best.fun)
+
+
+def _minimise(statistic: _MeanStatistic, start: _Array) -> Any:  # noqa: ANN401 (SciPy's result)
+    """Down to the tolerance, or to where rounding leaves nothing to gain."""
+    return scipy.optimize.minimize(
         statistic.value,
         start,
         jac=statistic.gradient,
@@ -80,7 +87,33 @@ def best_direction(points: _Array) -> tuple[_Array, float]:
         method="trust-ncg",
         options={"gtol": _GRADIENT_TOLERANCE, "maxiter": 200},
     )
-    return found.x / np.linalg.norm(found.x), -float(found.fun)
+
+
+def _starts(points: _Array, statistic: _MeanStatistic) -> list[_Array]:
+    """The mean direction alone if all points are on its side of the sphere, else more.
+
+    S has a pole opposite to each point, so that on the circle there is a maximum between any two of
+    them.
+    """
+    mean = points.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length > _VANISHING and (points @ mean > 0).all():
+        return [mean / length]
+    generator = np.random.default_rng(0)
+    candidates = [generator.standard_normal((_CANDIDATES, points.shape[1]))]
+    candidates.append(points[:: max(1, len(points) // _CANDIDATES)])
+    if length > _VANISHING:
+        candidates.append(mean[np.newaxis])
+    if points.shape[1] == 2:
+        angles = np.sort(np.arctan2(-points[:, 1], -points[:, 0]))
+        between = (angles + np.append(angles[1:], angles[0] + 2 * np.pi)) / 2
+        between = between[:: max(1, len(between) // _GAPS)]
+        candidates.append(np.stack([np.cos(between), np.sin(between)], axis=1))
+    directions = np.concatenate(candidates)
+    values = np.array([statistic.value(direction) for direction in directions])
+    return list(
+        directions[np.argsort(values)[: _BEST_ON_CIRCLE if points.shape[1] == 2 else _BEST]]
+    )
 
 
 def best_concentration(mean_statistic: Tensor, ambient: int) -> Tensor:

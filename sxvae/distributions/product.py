@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence, register_kl
 from torch.distributions.constraints import Constraint
 
+from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.geometry import Shape
 
 _Slots = tuple[tuple[int, ...], ...]
@@ -187,7 +187,7 @@ class ProductDistribution(Distribution):
         return joined if order is None else joined[..., order]
 
 
-@functools.lru_cache(maxsize=64)
+@cached_constant
 def _to_user_order(
     positions: _Slots, widths: tuple[int, ...], device: torch.device
 ) -> Tensor | None:

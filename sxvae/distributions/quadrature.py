@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from sxvae.distributions.constants import cached_constant
 
 # Enough for the implicit derivative of any sample.
 IMPLICIT_NODES = 32
@@ -14,7 +14,7 @@ IMPLICIT_NODES = 32
 LOG_NEGLIGIBLE = 40.0
 
 
-@functools.lru_cache(maxsize=32)
+@cached_constant
 def gauss_legendre(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Nodes on [0, 1] and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
@@ -28,7 +28,7 @@ def gauss_legendre(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
 _SPAN = 3.3
 
 
-@functools.lru_cache(maxsize=32)
+@cached_constant
 def double_exponential(count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Nodes on [0, 1], their distances from 1, and their weights (Takahasi and Mori 1974).
 

@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints, register_kl
+from torch.distributions import Distribution, register_kl
 
-from sxvae.distributions.constraints import unit_sphere
+from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
 from sxvae.distributions.geometry import (
     Shape,
     carry_to_tangent,
@@ -22,6 +22,10 @@ from sxvae.distributions.quadrature import gauss_legendre
 
 # The integrals of L'' below are over intervals that lie well away from its poles.
 _PARTITION_NODES = 16
+# Stands for the -inf that the statistic may be opposite to the mean direction.
+LOWEST_STATISTIC = -690.0
+# The largest 1 - t whose sine is not 0: there the square root would have no derivative.
+_LARGEST_GAP = 2 - 2.0**-52
 
 
 class LogPartition(NamedTuple):
@@ -47,7 +51,7 @@ class RotationallySymmetric(Distribution, ABC):
 
     Args:
         loc: mean direction, unit vectors, shape (..., p).
-        concentration: k >= 0, shape (...), broadcast against `loc` without its last axis.
+        concentration: k >= 0, finite, shape (...), broadcast against `loc` without its last axis.
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
@@ -56,16 +60,18 @@ class RotationallySymmetric(Distribution, ABC):
     """
 
     has_rsample = True
-    arg_constraints = {"loc": unit_sphere, "concentration": constraints.nonnegative}  # noqa: RUF012 (as in torch.distributions)
+    arg_constraints = {"loc": unit_sphere, "concentration": finite_nonnegative}  # noqa: RUF012 (as in torch.distributions)
     support = unit_sphere
 
     def __init__(
-        self, loc: Tensor, concentration: Tensor, validate_args: bool | None = None
+        self, loc: Tensor, concentration: Tensor | float, validate_args: bool | None = None
     ) -> None:
         if loc.dim() < 1 or loc.shape[-1] < 2:
             raise ValueError(
                 f"loc needs a last axis of 2 or more entries; its shape is {loc.shape}"
             )
+        if not isinstance(concentration, Tensor):
+            concentration = torch.tensor(concentration, dtype=loc.dtype, device=loc.device)
         batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
         self.loc = loc.expand(*batch_shape, -1)
         self.concentration = concentration.expand(batch_shape)
@@ -136,6 +142,7 @@ class RotationallySymmetric(Distribution, ABC):
         """
         shape = self._extended_shape(torch.Size(sample_shape))
         gap = self._sample_gap(self.concentration.expand(shape[:-1])).unsqueeze(-1)
+        gap = gap.clamp_max(_LARGEST_GAP)
         dtype = self.loc.dtype
         cosine, sine = (1 - gap).to(dtype), torch.sqrt(gap * (2 - gap)).to(dtype)
         around = uniform_directions(
@@ -153,10 +160,10 @@ class RotationallySymmetric(Distribution, ABC):
             self._validate_sample(value)
         concentration = self.concentration.double()
         statistic = self._statistic(value)
-        # A density of k = 0 is what it is everywhere, where another's is 0 too.
-        statistic = torch.where(statistic.isinf() & (concentration == 0), 0.0, statistic)
         at_mode = -log_surface_area(self._ambient - 1) - self._log_partition(concentration).value
-        return (at_mode + concentration * statistic).to(self.loc.dtype)
+        density = at_mode + concentration * statistic
+        vanishes = (statistic <= LOWEST_STATISTIC) & (concentration > 0)
+        return torch.where(vanishes, -torch.inf, density).to(self.loc.dtype)
 
     def entropy(self) -> Tensor:
         """-E log density in nats, shape batch_shape: log |S^(p-1)| less the KL to the uniform."""
@@ -201,13 +208,6 @@ class RotationallySymmetric(Distribution, ABC):
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
 
 
-def check_not_coincident(points: Tensor, dtype: torch.dtype) -> None:
-    """Raise a ValueError if the vectors of a set, along the first axis, are one point."""
-    spread = (points - points.mean(dim=0)).square().sum(dim=-1).mean(dim=0)
-    if bool((spread <= torch.finfo(dtype).eps ** 2).any()):
-        raise ValueError("all vectors coincide, so the likelihood has no maximum")
-
-
 def check_same_sphere(p: Distribution, q: Distribution) -> None:
     """Raise a ValueError unless the two distributions are on the same sphere."""
     if p.event_shape != q.event_shape:
@@ -224,3 +224,21 @@ def _kl_rotationally_symmetric_uniform(
     check_same_sphere(p, q)
     shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
     return p._kl_to_uniform(p.concentration.expand(shape)).to(p.loc.dtype)
+
+
+@register_kl(HypersphericalUniform, RotationallySymmetric)  # type: ignore[untyped-decorator]
+def _kl_uniform_rotationally_symmetric(
+    p: HypersphericalUniform, q: RotationallySymmetric
+) -> Tensor:
+    """The uniform distribution has a concentration of 0 and every mean direction."""
+    check_same_sphere(p, q)
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    theirs = q.concentration.expand(shape)
+    return q._kl_to_aligned(torch.zeros_like(theirs), theirs).to(q.loc.dtype)
+
+
+@register_kl(HypersphericalUniform, HypersphericalUniform)  # type: ignore[untyped-decorator]
+def _kl_uniform_uniform(p: HypersphericalUniform, q: HypersphericalUniform) -> Tensor:
+    check_same_sphere(p, q)
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return torch.zeros(shape, dtype=p.dtype, device=p.device)

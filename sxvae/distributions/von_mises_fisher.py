@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
+from sxvae.distributions.constants import cached_constant
+from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.rotational import (
     LogPartition,
     RotationallySymmetric,
-    check_not_coincident,
     check_same_sphere,
 )
 from sxvae.distributions.wood import sample_cosine_gap
@@ -33,9 +32,12 @@ class VonMisesFisher(RotationallySymmetric):
 
     Args:
         loc: mean direction, unit vectors, shape (..., p).
-        concentration: k >= 0, shape (...), broadcast against `loc` without its last axis.
+        concentration: k >= 0, finite, a number or a tensor of shape (...), broadcast against `loc`
+            without its last axis.
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
+
+    Figures have the type of `loc`; they are computed in float64.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
@@ -87,17 +89,15 @@ class VonMisesFisher(RotationallySymmetric):
         the mean vanishes the fit is uniform: concentration 0, and the first axis as `loc`.
 
         Args:
-            x: unit vectors, shape (n, *batch_shape, p), n >= 1. No gradients.
+            x: unit vectors, shape (n, *batch_shape, p), n >= 2. No gradients.
 
         Raises:
-            ValueError: if all vectors of a set coincide: the likelihood has no maximum.
+            ValueError: if the shape or a norm can't be, or if all vectors of a set coincide: then
+                the likelihood has no maximum.
         """
-        points = x.detach().double()
-        check_not_coincident(points, x.dtype)
-        ambient, order = points.shape[-1], points.shape[-1] / 2 - 1
-        mean = points.mean(dim=0)
+        _, mean, spread = checked_points(x)
+        ambient, order = x.shape[-1], x.shape[-1] / 2 - 1
         length = torch.linalg.vector_norm(mean, dim=-1)
-        spread = (points - mean).square().sum(dim=-1).mean(dim=0)  # 1 - R^2, without cancellation
         first_axis = torch.zeros_like(mean)
         first_axis[..., 0] = 1
         uniform = (length < _VANISHING).unsqueeze(-1)
@@ -111,7 +111,7 @@ class VonMisesFisher(RotationallySymmetric):
         return cls(loc.to(x.dtype), concentration.to(x.dtype))
 
 
-@functools.lru_cache(maxsize=64)
+@cached_constant
 def _series_coefficients(ambient: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Of F(y) - 1 and 2 y F'(y), F = 0F1(; b; b y), b = p/2; and the exponents of y."""
     b, coefficient, rows = ambient / 2, 1.0, []

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from sxvae.distributions.constraints import check_concentrations
+from sxvae.distributions.known_derivatives import first_order
 from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.errors import NumericalError
 from sxvae.special import bessel_terms
@@ -77,19 +78,16 @@ def _draw(concentration: Tensor, ambient: int) -> Tensor:
         if pending.numel() == 0:
             return result
         envelope = _Envelope(envelope.b[rejected], envelope.complement[rejected])
+    check_concentrations(concentration, "von Mises-Fisher", ambient)
     raise NumericalError(
-        f"von Mises-Fisher sampling in R^{ambient} did not end: {pending.numel()} of "
-        f"{concentration.numel()} concentrations, {concentration[pending][0].item()} say, are not "
-        "finite and >= 0"
+        f"von Mises-Fisher sampling in R^{ambient} did not end for {pending.numel()} of "
+        f"{concentration.numel()} concentrations, {concentration[pending][0].item()} say"
     )
 
 
 def _invert(concentration: Tensor) -> Tensor:
     """The same on S^2, where w has a distribution function that can be inverted [1]."""
-    if not bool(((concentration >= 0) & concentration.isfinite()).all()):
-        raise NumericalError(
-            "von Mises-Fisher sampling in R^3 needs concentrations finite and >= 0"
-        )
+    check_concentrations(concentration, "von Mises-Fisher", 3)
     k = concentration.clamp_min(_SMALLEST_CONCENTRATION)
     gap = (-torch.log1p(torch.rand_like(k) * torch.expm1(-2 * k)) / k).clamp_max(2)
     envelope = _envelope(k, 3)
@@ -138,16 +136,18 @@ class _CosineGap(torch.autograd.Function):
         flat = concentration.double().reshape(-1)
         e = _invert(flat) if ambient == 3 else _draw(flat, ambient)
         e = e.clamp_max(1 - _SMALLEST * 2)
-        ctx.ambient, ctx.dtype = ambient, concentration.dtype
-        ctx.save_for_backward(e, flat)
+        ctx.ambient = ambient
+        ctx.save_for_backward(e, concentration)
         return _cosine_gap(e, 1 - e, _envelope(flat, ambient)).view(concentration.shape)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        e, flat = ctx.saved_tensors
-        derivative = _cosine_gap_derivative(e, flat, ctx.ambient).view(grads[0].shape)
-        return (grads[0] * derivative).to(ctx.dtype), None
+        e, concentration = ctx.saved_tensors
+        with torch.no_grad():
+            flat = concentration.double().reshape(-1)
+            derivative = _cosine_gap_derivative(e, flat, ctx.ambient).view(grads[0].shape)
+        gradient = (grads[0] * derivative).to(concentration.dtype)
+        return first_order(gradient, concentration), None
 
 
 def sample_cosine_gap(concentration: Tensor, ambient: int) -> Tensor:

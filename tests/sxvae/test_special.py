@@ -132,6 +132,13 @@ def test_negative_arguments_are_nan_and_negative_orders_refused() -> None:
             function(-0.5, x)
 
 
+def test_a_value_that_does_not_count_leaves_gradients_alone() -> None:
+    x = torch.tensor([0.0, 1.0], requires_grad=True)
+    (gradient,) = torch.autograd.grad(log_bessel_i(2.0, x)[1], x)
+    assert gradient[0] == 0
+    assert gradient[1] > 0
+
+
 def test_third_derivatives_are_refused() -> None:
     x = _argument(2.0)
     (first,) = torch.autograd.grad(bessel_ratio(1.5, x), x, create_graph=True)

@@ -72,6 +72,7 @@ def test_parameters_broadcast_like_those_of_torch(family: Family) -> None:
     loc = nn.functional.normalize(torch.randn(4, 1, 3), dim=-1)
     q = family(loc, torch.ones(5))
     assert q.batch_shape == (4, 5)
+    assert family(loc, 10.0).batch_shape == (4, 1)
     assert q.rsample((2,)).shape == (2, 4, 5, 3)
     other = family(nn.functional.normalize(torch.randn(3), dim=-1), torch.tensor(2.0))
     assert kl_divergence(q, other).shape == kl_divergence(other, q).shape == (4, 5)
@@ -86,6 +87,7 @@ def test_arguments_are_validated_as_torch_does(family: Family) -> None:
         (2 * loc, torch.tensor(1.0), "loc"),
         (loc, torch.tensor(-1.0), "concentration"),
         (loc, torch.tensor(float("nan")), "concentration"),
+        (loc, torch.tensor(float("inf")), "concentration"),
     ):
         with pytest.raises(ValueError, match=name):
             family(bad_loc, bad_k, validate_args=True)
@@ -125,6 +127,68 @@ def test_figures_have_the_gradients_that_finite_differences_have(
         return q.mean, q.variance, q.entropy(), q.log_prob(x)
 
     assert torch.autograd.gradcheck(figures, (raw, k))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_second_derivatives_are_refused_and_not_taken_for_zero(family: Family) -> None:
+    k = torch.tensor(2.0, requires_grad=True)
+    q, uniform = family(torch.tensor([0.6, 0.8, 0.0]), k), HypersphericalUniform(2)
+    for value in (kl_divergence(q, uniform), q.entropy(), q.rsample().sum(), kl_divergence(q, q)):
+        (slope,) = torch.autograd.grad(value + k**2, k, create_graph=True)
+        with pytest.raises(NotImplementedError, match="first derivatives"):
+            torch.autograd.grad(slope, k)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_uniform_distribution_is_a_concentration_of_zero(family: Family) -> None:
+    loc = torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
+    q, flat = family(loc, torch.tensor([0.0, 1e-6, 3.0, 1e4]).double()), family(loc, 0.0)
+    uniform = HypersphericalUniform(2, dtype=torch.float64)
+    torch.testing.assert_close(
+        kl_divergence(uniform, q), kl_divergence(flat, q), rtol=1e-10, atol=0
+    )
+    assert kl_divergence(uniform, uniform) == 0
+
+
+def test_a_first_use_in_inference_mode_does_not_spoil_training() -> None:
+    """In an interpreter of its own, where no constant has been made yet."""
+    program = """
+import torch
+from torch.distributions import kl_divergence
+from sxvae import ProductSpace
+
+space = ProductSpace.parse("4,1,4,2", "vmf,power-spherical,power-spherical,vmf")
+loc, k = space.normalize(torch.randn(5, space.ambient)), torch.ones(5, 4)
+with torch.inference_mode():
+    q = space.posterior(loc, k)
+    q.sample(), q.entropy(), kl_divergence(q, space.prior()), kl_divergence(q, q)
+k.requires_grad_()
+q = space.posterior(loc, k)
+z = q.rsample()
+loss = kl_divergence(q, space.prior()).sum() + kl_divergence(q, q).sum() + q.entropy().sum()
+(loss + z.sum() + q.log_prob(z).sum()).backward()
+assert k.grad.isfinite().all()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fit_refuses_what_it_cannot_fit(family: Family) -> None:
+    x = nn.functional.normalize(torch.randn(20, 50, dtype=torch.float64), dim=-1)
+    for bad, message in (
+        (x[0], "shape"),
+        (x[:1], "shape"),
+        (x[:, :1], "shape"),
+        (3 * x, "norm"),
+        (x[0].expand(1_000, 50).clone(), "coincide"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            family.fit(bad)
+    assert family.fit(x.view(20, 1, 50)[:, :0]).batch_shape == (0,)
+    assert family.fit(torch.stack([x, x.flip(0)], dim=1).unsqueeze(1)).batch_shape == (1, 2)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
