@@ -181,7 +181,7 @@ class _Debye:
         u, w, du, dw = self._sums[:4]
         self._g = w / u
         self._g_step = (dw - self._g * du) / u
-        self._correction = self.inverse**2 * self._g
+        self.correction = self.inverse**2 * self._g
         self._correction_step = self.inverse**2 * (2 * self._g + self._g_step)
 
     def _evaluate(self, count: int) -> tuple[Tensor, ...]:
@@ -199,15 +199,15 @@ class _Debye:
         return self._sums[0].log()
 
     def ratio_over_x(self) -> Tensor:
-        return 1 / (self.root + self.order) - self._correction
+        return 1 / (self.root + self.order) - self.correction
 
     def complement(self) -> Tensor:
         n, s, x = self.order, self.root, self.x
-        return (n + n * n / (s + x)) / (s + n) + x * self._correction
+        return (n + n * n / (s + x)) / (s + n) + x * self.correction
 
     def derivative(self) -> Tensor:
         main = self.order * self.inverse / (self.root + self.order)
-        return main - self._correction + (self.x * self.inverse) ** 2 * self._correction_step
+        return main - self.correction + (self.x * self.inverse) ** 2 * self._correction_step
 
     def ratio_over_x_slope(self) -> Tensor:
         return (
@@ -256,6 +256,11 @@ class _Descent:
             self.derivative = (twice - x * x * self.derivative) / (denominator * denominator)
             self.ratio_over_x = 1 / denominator
             self._product = self._product * (denominator * scale)
+
+    def scaled_slope_at_top(self) -> Tensor:
+        """The derivative of log(e^-x I_n(x)) at the top's order n, s/x - 1 - x c."""
+        n, s, x = self._top.order, self._top.root, self.x
+        return n * n / (x * (s + x)) - x * self._top.correction
 
     def log_decay(self) -> Tensor:
         n, s, x = self._top.order, self._top.root, self.x
@@ -355,6 +360,32 @@ class _SecondOrder(torch.autograd.Function):
         raise NotImplementedError("Bessel functions are twice differentiable here, not three times")
 
 
+def _plus_order_over(value: Tensor, order: float, x: Tensor) -> Tensor:
+    """Value + v / x, without 0 / 0 for v = 0."""
+    return value if order == 0 else value + order / x
+
+
+class _ScaledSlope(torch.autograd.Function):
+    """v/x - (1 - A), where that cancels from Debye's expansion."""
+
+    @staticmethod
+    def forward(ctx: Any, order: float, x: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.order = order
+        ctx.save_for_backward(x)
+        descent = _Descent(order, x)
+        if order < _LOWEST_DEBYE_ORDER:
+            return _plus_order_over(-descent.complement, order, x)
+        return descent.scaled_slope_at_top()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        (x,) = ctx.saved_tensors
+        derivative = bessel_terms(ctx.order, x).derivative
+        if ctx.order > 0:
+            derivative = derivative - ctx.order / x**2
+        return None, grads[0] * derivative
+
+
 class _LogBessel(torch.autograd.Function):
     """log I_v(x), or log(e^-x I_v(x)); the derivatives are v/x + A and v/x - (1 - A)."""
 
@@ -368,9 +399,9 @@ class _LogBessel(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         (x,) = ctx.saved_tensors
-        terms = bessel_terms(ctx.order, x)
-        slope = -terms.complement if ctx.scaled else terms.ratio
-        if ctx.order > 0:
-            slope = slope + ctx.order / x
+        if ctx.scaled:
+            slope = _ScaledSlope.apply(ctx.order, x)
+        else:
+            slope = _plus_order_over(bessel_terms(ctx.order, x).ratio, ctx.order, x)
         # At x = 0 the slope is infinite; a result that does not count must not make a NaN of it.
         return None, torch.where(grads[0] == 0, 0.0, grads[0] * slope), None
