@@ -48,7 +48,9 @@ def density() -> Figure:
     loc = loc / loc.norm()
     for row, family in enumerate((VonMisesFisher, PowerSpherical)):
         for column, k in enumerate(concentrations):
-            axes = figure.add_subplot(2, 3, 3 * row + column + 1, projection="3d")
+            axes = figure.add_subplot(
+                2, 3, 3 * row + column + 1, projection="3d", computed_zorder=False
+            )
             _sphere(axes, family(loc, torch.tensor(k, dtype=torch.float64)))
             name = "von Mises-Fisher" if family is VonMisesFisher else "power spherical"
             axes.set_title(f"{name}, k = {k:g}", fontsize=9, pad=0)
@@ -67,7 +69,7 @@ def _sphere(axes: object, q: Distribution) -> None:
     x = 1.01 * q.sample((80,)).numpy()
     view = np.array([np.cos(-0.9), np.sin(-0.9), np.tan(0.5)])
     x = x[x @ view > 0]
-    getattr(axes, "scatter")(*x.T, s=2, color="white", depthshade=False)  # noqa: B009
+    getattr(axes, "scatter")(*x.T, s=2, color="white", depthshade=False, zorder=2)  # noqa: B009
     getattr(axes, "view_init")(elev=np.degrees(0.5), azim=np.degrees(-0.9))  # noqa: B009
     getattr(axes, "set_box_aspect")((1, 1, 1), zoom=1.5)  # noqa: B009
     getattr(axes, "set_axis_off")()  # noqa: B009
