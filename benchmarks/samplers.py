@@ -34,7 +34,7 @@ Family = type[VonMisesFisher] | type[PowerSpherical]
 
 
 class Projections(NamedTuple):
-    """Of each sample: 1 - <loc, x>, its sine, and its component along an axis across loc."""
+    """Of each sample: 1 - <loc, x>, and its component along an axis across loc."""
 
     gap: Tensor
     across: Tensor

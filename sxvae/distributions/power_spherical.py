@@ -25,7 +25,7 @@ from sxvae.distributions.rotational import (
     LOWEST_STATISTIC,
     LogPartition,
     RotationallySymmetric,
-    check_same_sphere,
+    common_batch_shape,
 )
 
 
@@ -195,9 +195,9 @@ def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> 
 @register_kl(PowerSpherical, PowerSpherical)  # type: ignore[untyped-decorator]
 def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) -> Tensor:
     """The KL if the mean directions agreed, and k_q times what its statistic loses by theirs."""
-    check_same_sphere(p, q)
+    shape = common_batch_shape(p, q)
+    ours, theirs = p.concentration.expand(shape), q.concentration.expand(shape)
     gap = ((p.loc.double() - q.loc.double()).square().sum(dim=-1) / 2).clamp_max(2)
-    ours, theirs, gap = torch.broadcast_tensors(p.concentration, q.concentration, gap)
     with torch.no_grad():
         k, other = ours.double(), theirs.double()
         aligned, apart = p._log_partition(k), mean_log_half(k, gap, p._ambient)

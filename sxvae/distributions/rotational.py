@@ -208,22 +208,23 @@ class RotationallySymmetric(Distribution, ABC):
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
 
 
-def check_same_sphere(p: Distribution, q: Distribution) -> None:
-    """Raise a ValueError unless the two distributions are on the same sphere."""
+def common_batch_shape(p: Distribution, q: Distribution) -> torch.Size:
+    """The batch shape of a KL between two; a ValueError unless they are on the same sphere."""
     if p.event_shape != q.event_shape:
         raise ValueError(
             f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.event_shape[0] - 1} is "
             "not defined"
         )
+    shape: torch.Size = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return shape
 
 
 @register_kl(RotationallySymmetric, HypersphericalUniform)  # type: ignore[untyped-decorator]
 def _kl_rotationally_symmetric_uniform(
     p: RotationallySymmetric, q: HypersphericalUniform
 ) -> Tensor:
-    check_same_sphere(p, q)
-    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    return p._kl_to_uniform(p.concentration.expand(shape)).to(p.loc.dtype)
+    concentration = p.concentration.expand(common_batch_shape(p, q))
+    return p._kl_to_uniform(concentration).to(p.loc.dtype)
 
 
 @register_kl(HypersphericalUniform, RotationallySymmetric)  # type: ignore[untyped-decorator]
@@ -231,14 +232,10 @@ def _kl_uniform_rotationally_symmetric(
     p: HypersphericalUniform, q: RotationallySymmetric
 ) -> Tensor:
     """The uniform distribution has a concentration of 0 and every mean direction."""
-    check_same_sphere(p, q)
-    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    theirs = q.concentration.expand(shape)
+    theirs = q.concentration.expand(common_batch_shape(p, q))
     return q._kl_to_aligned(torch.zeros_like(theirs), theirs).to(q.loc.dtype)
 
 
 @register_kl(HypersphericalUniform, HypersphericalUniform)  # type: ignore[untyped-decorator]
 def _kl_uniform_uniform(p: HypersphericalUniform, q: HypersphericalUniform) -> Tensor:
-    check_same_sphere(p, q)
-    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    return torch.zeros(shape, dtype=p.dtype, device=p.device)
+    return torch.zeros(common_batch_shape(p, q), dtype=p.dtype, device=p.device)

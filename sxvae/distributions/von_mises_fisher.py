@@ -11,7 +11,7 @@ from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.rotational import (
     LogPartition,
     RotationallySymmetric,
-    check_same_sphere,
+    common_batch_shape,
 )
 from sxvae.distributions.wood import sample_cosine_gap
 from sxvae.special import bessel_terms
@@ -137,8 +137,8 @@ def _kl_series(concentration: Tensor, ambient: int) -> Tensor:
 @register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[untyped-decorator]
 def _kl_von_mises_fisher_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
     """Log C(k_p) - log C(k_q) + A(k_p) (k_p - k_q <mu_p, mu_q>), in parts that do not cancel."""
-    check_same_sphere(p, q)
-    ours, theirs = torch.broadcast_tensors(p.concentration, q.concentration)
+    shape = common_batch_shape(p, q)
+    ours, theirs = p.concentration.expand(shape), q.concentration.expand(shape)
     distance = (p.loc.double() - q.loc.double()).square().sum(dim=-1)
     ratio = bessel_terms(p._order, ours).ratio
     divergence: Tensor = p._kl_to_aligned(ours, theirs) + theirs.double() * ratio * distance / 2
