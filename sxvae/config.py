@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sxvae.errors import ConfigError
-from sxvae.spaces import ProductSpace
+from sxvae.factors import Covariance
+from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
 Binarization = Literal["dynamic", "fixed", "none"]
+Likelihood = Literal["bernoulli", "gaussian", "categorical"]
+LearningRateSchedule = Literal["constant", "cosine"]
+Network = Literal["mlp", "cnn"]
 SplitName = Literal["train", "validation", "test"]
 
 _Positive = Annotated[int, Field(gt=0)]
 _NotNegative = Annotated[int, Field(ge=0)]
+_PositiveFloat = Annotated[float, Field(gt=0)]
 _Seed = Annotated[int, Field(ge=0, lt=2**63)]
 _Settings = TypeVar("_Settings", bound="Settings")
 
@@ -70,46 +75,72 @@ class ModelSettings(Settings):
     """What rebuilds a model.
 
     Attributes:
-        z_dims: each sphere's dimension.
+        z_dims: each factor's dimension.
         distribution: each factor's family, or one for all.
+        covariance: of normal factors.
+        learn_radius: whether each sphere has a learned radius that scales the decoder's input.
         input_shape: (C, H, W).
-        hidden_dims: the encoder's widths.
+        hidden_dims: the widths of MLP encoders, mirrored in MLP decoders.
+        encoder: the kind of network from images to features.
+        decoder: the kind of network from latent vectors to images.
         own_networks: whether encoder and decoder are the user's own; then there are no widths.
         likelihood: p(x given z).
+        gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, or "learned".
     """
 
     z_dims: tuple[int, ...] = (4, 4)
     distribution: tuple[str, ...] = ("vmf",)
+    covariance: Covariance = DEFAULT_COVARIANCE
+    learn_radius: bool = False
     input_shape: tuple[_Positive, _Positive, _Positive]
     hidden_dims: tuple[_Positive, ...] = (256, 128)
+    encoder: Network = "mlp"
+    decoder: Network = "mlp"
     own_networks: bool = False
-    likelihood: Literal["bernoulli"] = "bernoulli"
+    likelihood: Likelihood = "bernoulli"
+    gaussian_scale: _PositiveFloat | Literal["learned"] = "learned"
 
     @model_validator(mode="after")
     def _describes_a_model(self) -> Self:
-        _ = self.space  # raises where there is no such space
-        if not self.hidden_dims and not self.own_networks:
+        space = self.space  # raises where there is no such space
+        if not self.hidden_dims and not self.own_networks and "mlp" in (self.encoder, self.decoder):
             raise ConfigError("hidden_dims: at least one width is needed")
+        if self.covariance != DEFAULT_COVARIANCE and not space.euclidean:
+            raise ConfigError(f"covariance: only normal factors have one, and {space} has none")
+        if self.learn_radius and not space.spheres:
+            raise ConfigError(f"learn_radius: only spheres have a radius, and {space} has none")
+        if self.gaussian_scale != "learned" and self.likelihood != "gaussian":
+            raise ConfigError(f"gaussian_scale: a {self.likelihood} likelihood has no scale")
         return self
 
     @property
     def space(self) -> ProductSpace:
-        """The product space that `z_dims` and `distribution` say."""
-        return ProductSpace(self.z_dims, self.distribution)
+        """The product space that `z_dims`, `distribution` and `covariance` say."""
+        return ProductSpace(self.z_dims, self.distribution, self.covariance)
 
 
 class DataSettings(Settings):
     """What loads a data set again.
 
     Attributes:
-        dataset: its name in the registry, or "custom" for tensors handed over in Python.
-        binarization: how grey images become the binary ones that a Bernoulli likelihood needs.
+        dataset: its name in the registry, the path of the user's own, or "custom" for tensors
+            handed over in Python.
+        binarization: how grey images become the binary ones that a Bernoulli likelihood needs;
+            other likelihoods take them as they are, which is "none".
         data_dir: where downloaded data lie; None for the environment's or the user's cache folder.
+        channels_last: whether arrays at a path are (n, H, W, C) instead of (n, C, H, W).
+        image_size: (H, W) that images in a folder are resized to; None to take them as they are.
+        split_seed: of the division of a path's images into train, validation and test.
+        content_sha256: the hash of what was loaded from a path; None for named data sets.
     """
 
     dataset: str = "digits"
     binarization: Binarization = "dynamic"
     data_dir: str | None = None
+    channels_last: bool = False
+    image_size: tuple[_Positive, _Positive] | None = None
+    split_seed: _Seed = 0
+    content_sha256: str | None = None
 
 
 class TrainingSettings(Settings):
@@ -118,28 +149,61 @@ class TrainingSettings(Settings):
     Attributes:
         epochs: passes over the training images at most.
         lr: Adam's learning rate.
+        lr_schedule: "constant", or "cosine" from `lr` in the first epoch down towards 0.
+        max_grad_norm: gradients of a larger norm are scaled down to it; None for no limit.
         batch_size: images a step.
         seed: of initial weights, order, binarisation and posterior draws.
-        kl_warmup: epochs over which the KL's weight grows linearly to `beta`; 0 for none.
         beta: the KL's weight after warm-up.
+        kl_warmup: epochs over which the KL's weight grows linearly to `beta`; 0 for none.
+        kl_freeze: epochs before that in which it is 0.
+        kl_target: the loss has |weight * KL - target| for each image in place of weight * KL, nats;
+            nothing while frozen.
+        train_samples: posterior samples an image and step; above 1 the importance-weighted bound
+            [4] takes the ELBO's place in the loss.
+        val_every: epochs between validations; the last epoch has one always.
+        val_log_likelihood: importance samples of the log-likelihood at each validation; 0 for none.
         look_ahead: epochs without improvement of the validation ELBO after which training stops.
         burn_in: epochs before the best model is chosen and early stopping counts.
         min_improvement: nats by which the validation ELBO must rise to count as improved.
+        save_every: epochs between writes of `last`; the last epoch and an interruption write it
+            always.
+        max_restarts: how often training goes back to the last good epoch, with fresh chance, when a
+            loss or gradient is not finite.
         eval_samples: importance samples for the test figures at the end; 0 leaves them out.
         sample_every: epochs between pictures under samples/; 0 for none.
+        tensorboard: whether the metrics are also logged for TensorBoard.
     """
 
     epochs: _Positive = 200
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr: _PositiveFloat = 1e-3
+    lr_schedule: LearningRateSchedule = "constant"
+    max_grad_norm: _PositiveFloat | None = None
     batch_size: _Positive = 100
     seed: _Seed = 0
-    kl_warmup: _NotNegative = 100
     beta: Annotated[float, Field(ge=0)] = 1.0
+    kl_warmup: _NotNegative = 100
+    kl_freeze: _NotNegative = 0
+    kl_target: Annotated[float, Field(ge=0)] = 0.0
+    train_samples: _Positive = 1
+    val_every: _Positive = 1
+    val_log_likelihood: _NotNegative = 0
     look_ahead: _Positive = 50
     burn_in: _NotNegative = 100
     min_improvement: Annotated[float, Field(ge=0)] = 0.01
+    save_every: _Positive = 1
+    max_restarts: _NotNegative = 5
     eval_samples: _NotNegative = 500
     sample_every: _NotNegative = 0
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_objective(self) -> Self:
+        if self.kl_target and self.train_samples > 1:
+            raise ConfigError(
+                "kl_target: the importance-weighted bound has no KL to hold at a target; leave out "
+                "kl_target or train_samples"
+            )
+        return self
 
 
 class RunSettings(Settings):

@@ -62,17 +62,19 @@ class Evaluation:
         return dataclasses.asdict(self)
 
 
-def check_shape(model: ProductSpaceVAE, data: ImageData) -> None:
-    """Refuse a data set whose images the model does not take.
+def fitting(model: ProductSpaceVAE, data: ImageData) -> ImageData:
+    """The data as the model's likelihood takes them.
 
     Raises:
-        DataError: if the shapes differ.
+        DataError: if the images' shape is not the model's, or a Bernoulli likelihood is to have
+            images that are neither binary nor binarised.
     """
     if data.image_shape != model.settings.input_shape:
         raise DataError(
             f"the images of {data.settings.dataset} have the shape {data.image_shape}, and the "
             f"model takes {model.settings.input_shape}: choose the data set that it was trained on"
         )
+    return data.for_likelihood(model.settings.likelihood)
 
 
 def evaluate(
@@ -106,7 +108,7 @@ def evaluate(
     for name, value in (("samples", samples), ("limit", limit)):
         if value is not None and value < 1:
             raise ConfigError(f"{name}: at least 1 is needed, not {value}")
-    check_shape(model, data)
+    data = fitting(model, data)
     images = data.fixed(split)
     device = next(model.parameters()).device
     count = len(images) if limit is None else min(limit, len(images))

@@ -1,19 +1,189 @@
-"""p(x given z): from the decoder's outputs to a distribution over images."""
+"""p(x given z): from the decoder's outputs to a distribution over images.
+
+Each is a module that maps outputs to a properly normalised distribution with event shape (C, H, W),
+so that what it reports is a log-likelihood, in nats per image.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Independent
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
+
+from sxvae.config import ModelSettings
+from sxvae.distributions.geometry import Shape
+from sxvae.errors import DataError
+
+LEVELS = 256
+# A learned standard deviation stays above this, so that the density is bounded. It is one number
+# for all pixels: one for each would grow without bound on pixels that never change.
+GAUSSIAN_SCALE_FLOOR = 0.01
+_INITIAL_GAUSSIAN_SCALE = 0.3
 
 
-def bernoulli_likelihood(logits: Tensor) -> Distribution:
-    """Independent binary pixels.
+class PixelLikelihood(nn.Module):
+    """What the likelihoods share.
+
+    Attributes:
+        outputs_per_channel: how many numbers the decoder gives for a channel of a pixel.
+    """
+
+    outputs_per_channel = 1
+
+    def outputs_shape(self, input_shape: Sequence[int]) -> tuple[int, int, int]:
+        """The shape of the decoder's outputs for images (C, H, W)."""
+        channels, height, width = input_shape
+        return channels * self.outputs_per_channel, height, width
+
+    def forward(self, outputs: Tensor) -> Distribution:
+        """The distribution over images, batch shape (...), for outputs (..., *outputs_shape)."""
+        raise NotImplementedError
+
+    def check(self, x: Tensor) -> None:
+        """Refuse images of which `log_prob` is no log-density.
+
+        Raises:
+            DataError: if there are such.
+        """
+
+
+class BernoulliPixels(PixelLikelihood):
+    """Independent binary pixels; the decoder gives their log-odds."""
+
+    def forward(self, outputs: Tensor) -> Distribution:
+        """`mean` is the pixels' probabilities of being 1."""
+        return Independent(Bernoulli(logits=outputs, validate_args=False), 3, validate_args=False)
+
+    def check(self, x: Tensor) -> None:
+        """Images must hold 0 and 1 only."""
+        if not bool(((x == 0) | (x == 1)).all()):
+            raise DataError(
+                "a Bernoulli log-likelihood is one for images of 0 and 1 only: binarise them, as "
+                "ImageData.fixed does"
+            )
+
+
+class GaussianPixels(PixelLikelihood):
+    """Independent normal pixels around the logistic function of the decoder's outputs.
+
+    The density is that of pixel values scaled to [0, 1], over the whole real line.
 
     Args:
-        logits: log-odds of a pixel being 1, shape (..., C, H, W).
-
-    Returns:
-        A distribution with event shape (C, H, W); `mean` is the pixels' probabilities. Its
-        `log_prob` is a density for images of 0 and 1 only, in nats per image.
+        scale: the standard deviation of every pixel, or "learned": one number for all of them,
+            above `GAUSSIAN_SCALE_FLOOR`.
     """
-    return Independent(Bernoulli(logits=logits, validate_args=False), 3, validate_args=False)
+
+    fixed_scale: Tensor
+
+    def __init__(self, scale: float | Literal["learned"]) -> None:
+        super().__init__()
+        if scale == "learned":
+            start = math.log(_INITIAL_GAUSSIAN_SCALE - GAUSSIAN_SCALE_FLOOR)
+            self.log_scale = nn.Parameter(torch.tensor(start))
+        else:
+            self.register_buffer("fixed_scale", torch.tensor(scale), persistent=False)
+
+    @property
+    def scale(self) -> Tensor:
+        """The pixels' standard deviation, shape ()."""
+        if "log_scale" in self._parameters:
+            return self.log_scale.exp() + GAUSSIAN_SCALE_FLOOR
+        return self.fixed_scale
+
+    def forward(self, outputs: Tensor) -> Distribution:
+        """`mean` lies in (0, 1)."""
+        pixels = Normal(outputs.sigmoid(), self.scale, validate_args=False)
+        return Independent(pixels, 3, validate_args=False)
+
+
+class CategoricalPixels(PixelLikelihood):
+    """Independent pixels of 256 levels for each channel; the decoder gives their log-odds."""
+
+    outputs_per_channel = LEVELS
+
+    def forward(self, outputs: Tensor) -> Distribution:
+        """Outputs (..., C * 256, H, W): a channel's 256 levels lie side by side."""
+        return CategoricalImage(outputs.unflatten(-3, (-1, LEVELS)), validate_args=False)
+
+
+class CategoricalImage(Distribution):
+    """Independent pixels that take the values 0/255, 1/255, ..., 1.
+
+    Args:
+        logits: unnormalised log-probabilities of the levels, shape (..., C, 256, H, W).
+        validate_args: check values in `log_prob`; torch.distributions' default if None.
+    """
+
+    arg_constraints: ClassVar = {"logits": constraints.real}
+    support = constraints.independent(constraints.unit_interval, 3)
+
+    def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
+        self.logits = logits
+        channels, _, height, width = logits.shape[-4:]
+        event_shape = torch.Size((channels, height, width))
+        super().__init__(logits.shape[:-4], event_shape, validate_args)
+
+    def expand(
+        self, batch_shape: Shape, _instance: CategoricalImage | None = None
+    ) -> CategoricalImage:
+        """The same distribution with its batch shape expanded."""
+        logits = self.logits.expand(*batch_shape, *self.logits.shape[-4:])
+        new = CategoricalImage(logits, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def mean(self) -> Tensor:
+        """Shape (*batch_shape, C, H, W), in [0, 1]."""
+        return self._moment(self._values)
+
+    @property
+    def variance(self) -> Tensor:
+        """Shape (*batch_shape, C, H, W)."""
+        return self._moment(self._values**2) - self.mean**2
+
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
+        """Draw images, shape (*sample_shape, *batch_shape, C, H, W)."""
+        with torch.no_grad():
+            last = self.logits.movedim(-3, -1)
+            levels = torch.distributions.Categorical(logits=last, validate_args=False)
+            drawn: Tensor = levels.sample(torch.Size(sample_shape))
+            return drawn.to(self.logits.dtype) / (LEVELS - 1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability of the level nearest to each pixel, nats, shape (..., *batch_shape).
+
+        Raises:
+            ValueError: if `validate_args` is on and a value lies outside [0, 1].
+        """
+        if self._validate_args:
+            self._validate_sample(value)
+        levels = (value * (LEVELS - 1)).round().long().unsqueeze(-3)
+        batch = torch.broadcast_shapes(levels.shape[:-3], self.logits.shape[:-3])
+        logits = self.logits.expand(*batch, *self.logits.shape[-3:])
+        chosen = logits.gather(-3, levels.expand(*batch, *levels.shape[-3:])).squeeze(-3)
+        log_p: Tensor = chosen - self.logits.logsumexp(dim=-3)
+        return log_p.sum(dim=(-1, -2, -3))
+
+    def entropy(self) -> Tensor:
+        """Nats, shape batch_shape."""
+        log_p = self.logits.log_softmax(dim=-3)
+        return -(log_p.exp() * log_p).sum(dim=(-1, -2, -3, -4))
+
+    @property
+    def _values(self) -> Tensor:
+        return torch.linspace(0, 1, LEVELS, dtype=self.logits.dtype, device=self.logits.device)
+
+    def _moment(self, values: Tensor) -> Tensor:
+        return (self.logits.softmax(dim=-3) * values[:, None, None]).sum(dim=-3)
+
+
+def pixel_likelihood(settings: ModelSettings) -> PixelLikelihood:
+    """The likelihood that a model's settings name."""
+    if settings.likelihood == "gaussian":
+        return GaussianPixels(settings.gaussian_scale)
+    return CategoricalPixels() if settings.likelihood == "categorical" else BernoulliPixels()

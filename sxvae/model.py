@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from sxvae.config import ModelSettings
+from sxvae.config import Likelihood, ModelSettings, Network
 from sxvae.distributions import ProductDistribution
 from sxvae.errors import ConfigError, DataError
-from sxvae.likelihoods import bernoulli_likelihood
-from sxvae.networks import MLPDecoder, MLPEncoder
-from sxvae.spaces import ProductSpace
+from sxvae.heads import LearnedRadius, PosteriorHead, PosteriorParameters
+from sxvae.likelihoods import pixel_likelihood
+from sxvae.networks import build_decoder, build_encoder
+from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
 # What the importance samples that are decoded at a time may take, roughly.
 _CHUNK_BYTES = 32 * 2**20
+# Channels of the convolutional decoder's widest layer at full size, values and gates.
+_WIDEST_CONVOLUTION = 64
 
 
 class Elbo(NamedTuple):
@@ -42,50 +45,39 @@ class ImportanceTerms(NamedTuple):
         log_likelihood: shape (batch,), nats, float64.
         reconstruction: mean over the draws of log p(x given z), shape (batch,), nats, float64.
         kl: KL of each factor in closed form, shape (batch, factors), nats.
-        concentration: of each factor's posterior, shape (batch, factors).
+        concentration: of each sphere's posterior, shape (batch, spheres).
+        effective_samples: (sum of the importance weights)^2 / sum of their squares, from 1 to the
+            number of samples, shape (batch,).
     """
 
     log_likelihood: Tensor
     reconstruction: Tensor
     kl: Tensor
     concentration: Tensor
-
-
-class PosteriorHead(nn.Module):
-    """From the encoder's features to mean directions and concentrations.
-
-    Args:
-        features: the length of a feature vector.
-        space: the product space.
-    """
-
-    def __init__(self, features: int, space: ProductSpace) -> None:
-        super().__init__()
-        self.space = space
-        self.loc = nn.Linear(features, space.ambient)
-        self.concentration = nn.Linear(features, len(space.factors))
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (batch, features) to loc (batch, ambient) and concentration (batch, factors) > 1."""
-        loc = self.space.normalize(self.loc(features))
-        return loc, nn.functional.softplus(self.concentration(features)) + 1
+    effective_samples: Tensor
 
 
 class ProductSpaceVAE(nn.Module):
     """A variational auto-encoder whose latent space is a product of hyperspheres [1, 2].
 
-    The prior is uniform on every sphere, the posterior von Mises-Fisher on each, and the likelihood
-    Bernoulli: images given to `elbo` and `importance_log_likelihood` hold 0 and 1.
+    The prior is uniform on every sphere and standard normal on Euclidean factors. Under a Bernoulli
+    likelihood the images given to `elbo` and `importance_log_likelihood` hold 0 and 1.
 
     Args:
         space: the latent space.
         input_shape: (C, H, W) of an image.
-        hidden_dims: widths of the encoder's layers; the decoder mirrors them.
-        encoder: your own module instead, from (batch, C, H, W) to (batch, features).
-        decoder: your own module instead, from (batch, ambient) to logits (batch, C, H, W).
+        hidden_dims: widths of an MLP encoder's layers; an MLP decoder mirrors them.
+        encoder: "mlp", "cnn" (gated convolutions), or your own module, from (batch, C, H, W) to
+            (batch, features).
+        decoder: "mlp", "cnn", or your own module, from (batch, ambient) to the likelihood's outputs
+            (batch, C, H, W); 256 C in place of C for a categorical one.
+        likelihood: "bernoulli", "gaussian" or "categorical".
+        gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, or "learned".
+        learn_radius: scale the decoder's input by a learned radius for each sphere.
 
     Raises:
-        ConfigError: if only one of encoder and decoder is given, or their shapes do not fit.
+        ConfigError: if only one of encoder and decoder is your own, their shapes do not fit, or
+            settings contradict each other.
 
     Example:
         >>> import torch
@@ -102,23 +94,39 @@ class ProductSpaceVAE(nn.Module):
         input_shape: Sequence[int] = (1, 28, 28),
         hidden_dims: Sequence[int] = (256, 128),
         *,
-        encoder: nn.Module | None = None,
-        decoder: nn.Module | None = None,
+        encoder: nn.Module | Network | None = None,
+        decoder: nn.Module | Network | None = None,
+        likelihood: Likelihood = "bernoulli",
+        gaussian_scale: float | Literal["learned"] = "learned",
+        learn_radius: bool = False,
     ) -> None:
         super().__init__()
-        if (encoder is None) != (decoder is None):
+        own_encoder, own_decoder = isinstance(encoder, nn.Module), isinstance(decoder, nn.Module)
+        if own_encoder != own_decoder:
             raise ConfigError("give both encoder and decoder, or neither")
         channels, height, width = input_shape
         self.settings = ModelSettings(
             z_dims=space.dims,
             distribution=space.families,
+            covariance=space.covariance if space.euclidean else DEFAULT_COVARIANCE,
+            learn_radius=learn_radius,
             input_shape=(channels, height, width),
-            hidden_dims=tuple(hidden_dims) if encoder is None else (),
-            own_networks=encoder is not None,
+            hidden_dims=() if own_encoder else tuple(hidden_dims),
+            encoder=encoder if isinstance(encoder, str) else "mlp",
+            decoder=decoder if isinstance(decoder, str) else "mlp",
+            own_networks=own_encoder,
+            likelihood=likelihood,
+            gaussian_scale=gaussian_scale,
         )
         self.space = space
-        self.encoder = encoder or MLPEncoder(input_shape, hidden_dims)
-        self.decoder = decoder or MLPDecoder(space.ambient, hidden_dims, input_shape)
+        self.likelihood = pixel_likelihood(self.settings)
+        self.encoder = encoder if isinstance(encoder, nn.Module) else build_encoder(self.settings)
+        self.decoder = (
+            decoder
+            if isinstance(decoder, nn.Module)
+            else build_decoder(self.settings, self.likelihood)
+        )
+        self.radius = LearnedRadius(space) if learn_radius else None
         self.head = PosteriorHead(_features(self.encoder, self.settings.input_shape), space)
         self._check_decoder()
 
@@ -145,14 +153,17 @@ class ProductSpaceVAE(nn.Module):
             settings.space,
             settings.input_shape,
             settings.hidden_dims,
-            encoder=encoder,
-            decoder=decoder,
+            encoder=encoder or settings.encoder,
+            decoder=decoder or settings.decoder,
+            likelihood=settings.likelihood,
+            gaussian_scale=settings.gaussian_scale,
+            learn_radius=settings.learn_radius,
         )
 
-    def posterior_parameters(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The posterior's loc (batch, ambient) and concentration (batch, factors)."""
-        loc, concentration = self.head(self.encoder(x))
-        return loc, concentration
+    def posterior_parameters(self, x: Tensor) -> PosteriorParameters:
+        """The posterior's loc, concentration and scale for x (batch, C, H, W)."""
+        parameters: PosteriorParameters = self.head(self.encoder(x))
+        return parameters
 
     def encode(self, x: Tensor) -> ProductDistribution:
         """q(z given x) for x (batch, C, H, W): batch shape (batch,), event shape (ambient,)."""
@@ -160,8 +171,12 @@ class ProductSpaceVAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x given z) for z (..., ambient): batch shape (...), event shape (C, H, W)."""
-        logits = self.decoder(z.reshape(-1, self.space.ambient))
-        return bernoulli_likelihood(logits.reshape(*z.shape[:-1], *logits.shape[1:]))
+        flat = z.reshape(-1, self.space.ambient)
+        outputs = self.decoder(flat if self.radius is None else self.radius(flat))
+        likelihood: Distribution = self.likelihood(
+            outputs.reshape(*z.shape[:-1], *outputs.shape[1:])
+        )
+        return likelihood
 
     def prior(self) -> ProductDistribution:
         """p(z), on the model's device."""
@@ -172,7 +187,7 @@ class ProductSpaceVAE(nn.Module):
         """The evidence lower bound at one posterior sample per image.
 
         Args:
-            x: images of 0 and 1, shape (batch, C, H, W).
+            x: images in [0, 1], shape (batch, C, H, W).
             kl_weight: the weight of the KL.
 
         Raises:
@@ -190,14 +205,14 @@ class ProductSpaceVAE(nn.Module):
         log (1/K) sum_k p(x, z_k) / q(z_k given x), z_k from q(z given x). No gradients.
 
         Args:
-            x: images of 0 and 1, shape (batch, C, H, W).
+            x: images in [0, 1], shape (batch, C, H, W); of 0 and 1 for a Bernoulli likelihood.
             samples: K; the memory taken does not depend on it.
 
         Returns:
             Shape (batch,), nats, float64.
 
         Raises:
-            DataError: if the images have another shape, or values other than 0 and 1.
+            DataError: if the images have another shape, or values of which the likelihood is none.
             ValueError: if `samples` is below 1.
         """
         return self.importance_terms(x, samples).log_likelihood
@@ -207,37 +222,37 @@ class ProductSpaceVAE(nn.Module):
         """`importance_log_likelihood` together with the ELBO's parts from the same draws.
 
         Raises:
-            DataError: if the images have another shape, or values other than 0 and 1.
+            DataError: if the images have another shape, or values of which the likelihood is none.
             ValueError: if `samples` is below 1.
         """
         if samples < 1:
             raise ValueError(f"at least one importance sample is needed, not {samples}")
         self._check_images(x)
-        if not bool(((x == 0) | (x == 1)).all()):
-            raise DataError(
-                "a Bernoulli log-likelihood is one for images of 0 and 1 only: binarise them, as "
-                "ImageData.fixed does"
-            )
-        posterior, prior = self.encode(x), self.prior()
+        self.likelihood.check(x)
+        parameters, prior = self.posterior_parameters(x), self.prior()
+        posterior = self.space.posterior(*parameters)
         log_weights = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
+        log_squares = log_weights.clone()
         reconstruction = torch.zeros_like(log_weights)
         for count in self._chunks(len(x), samples):
             z = posterior.sample((count,))
             given_z = self.decode(z).log_prob(x).double()
             ratio = prior.log_prob(z).double() - posterior.log_prob(z).double()
-            log_weights = torch.logaddexp(log_weights, torch.logsumexp(given_z + ratio, dim=0))
+            weights = given_z + ratio
+            log_weights = torch.logaddexp(log_weights, torch.logsumexp(weights, dim=0))
+            log_squares = torch.logaddexp(log_squares, torch.logsumexp(2 * weights, dim=0))
             reconstruction += given_z.sum(dim=0)
         return ImportanceTerms(
             log_weights - math.log(samples),
             reconstruction / samples,
             posterior.kl_per_factor(prior),
-            posterior.per_factor(lambda group: group.concentration),  # type: ignore[attr-defined]
+            parameters.concentration,
+            (2 * log_weights - log_squares).exp(),
         )
 
     def _chunks(self, images: int, samples: int) -> list[int]:
         """How many samples to decode at a time: their sum is `samples`."""
-        pixels = math.prod(self.settings.input_shape)
-        width = max(pixels, self.space.ambient, *self.settings.hidden_dims, 1)
+        width = max(self._decoder_width, self.space.ambient, *self.settings.hidden_dims, 1)
         size = max(1, _CHUNK_BYTES // (4 * width * max(images, 1)))
         return [min(size, samples - start) for start in range(0, samples, size)]
 
@@ -259,9 +274,17 @@ class ProductSpaceVAE(nn.Module):
         if not (x.min() >= 0 and x.max() <= 1):
             raise DataError("the images hold values outside [0, 1]; scale them first")
 
+    @property
+    def _decoder_width(self) -> int:
+        """Numbers that the decoder holds at a time for an image, roughly."""
+        settings = self.settings
+        _, height, width = settings.input_shape
+        convolution = _WIDEST_CONVOLUTION * height * width if settings.decoder == "cnn" else 0
+        return max(math.prod(self.likelihood.outputs_shape(settings.input_shape)), convolution)
+
     @torch.no_grad()
     def _check_decoder(self) -> None:
-        shape = self.settings.input_shape
+        shape = self.likelihood.outputs_shape(self.settings.input_shape)
         outputs = _dry_run(self.decoder, torch.zeros(1, self.space.ambient))
         if tuple(outputs.shape) != (1, *shape):
             raise ConfigError(

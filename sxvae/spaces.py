@@ -1,4 +1,4 @@
-"""Product spaces: which spheres, in which order, and where each lies in the latent vector.
+"""Product spaces: which factors, in which order, and where each lies in the latent vector.
 
 Nothing here needs PyTorch until a distribution is asked for.
 """
@@ -8,59 +8,31 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sxvae.errors import ConfigError
+from sxvae.factors import COVARIANCES, FAMILIES, Covariance, Factor
 
 if TYPE_CHECKING:
     import torch
 
     from sxvae.distributions import ProductDistribution
 
-FAMILIES = ("vmf", "power-spherical")
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One sphere of the product.
-
-    Attributes:
-        family: the posterior's family, one of `FAMILIES`.
-        dim: the manifold's dimension m.
-        offset: where its coordinates start in the latent vector.
-    """
-
-    family: str
-    dim: int
-    offset: int
-
-    @property
-    def ambient(self) -> int:
-        """The number of its coordinates, m + 1."""
-        return self.dim + 1
-
-    @property
-    def slice(self) -> slice:
-        """Its coordinates in the latent vector."""
-        return slice(self.offset, self.offset + self.ambient)
-
-    @property
-    def name(self) -> str:
-        """As in the literature: S^4."""
-        return f"S^{self.dim}"
+DEFAULT_COVARIANCE: Covariance = "diagonal"
 
 
 class ProductSpace:
-    """A product of hyperspheres S^m1 x S^m2 x ..., in the order in which they were given.
+    """A product of hyperspheres S^m and Euclidean parts R^m, in the order in which they were given.
 
     Args:
-        dims: each sphere's dimension m >= 1.
-        families: each posterior's family; one name stands for all.
+        dims: each factor's dimension m >= 1.
+        families: each posterior's family; one name stands for all. "normal" makes a factor
+            Euclidean.
+        covariance: of the normal posteriors: "single", "diagonal" or "full".
 
     Raises:
-        ConfigError: if there is no sphere, a dimension is below 1, a family is not known, or there
-            are neither one nor as many families as dimensions.
+        ConfigError: if there is no factor, a dimension is below 1, a family or covariance is not
+            known, or there are neither one nor as many families as dimensions.
 
     Example:
         >>> from sxvae import ProductSpace
@@ -69,7 +41,12 @@ class ProductSpace:
         ('S^4 x S^4', 10)
     """
 
-    def __init__(self, dims: Sequence[int], families: Sequence[str] = ("vmf",)) -> None:
+    def __init__(
+        self,
+        dims: Sequence[int],
+        families: Sequence[str] = ("vmf",),
+        covariance: Covariance = DEFAULT_COVARIANCE,
+    ) -> None:
         if not dims:
             raise ConfigError("a product space needs at least one dimension, such as 4 or 4,4")
         for dim in dims:
@@ -80,6 +57,10 @@ class ProductSpace:
                 raise ConfigError(
                     f"the distribution {family!r} is not known; choose from {', '.join(FAMILIES)}"
                 )
+        if covariance not in COVARIANCES:
+            raise ConfigError(
+                f"the covariance {covariance!r} is not known; choose from {', '.join(COVARIANCES)}"
+            )
         if len(families) not in (1, len(dims)):
             raise ConfigError(
                 f"{len(families)} distributions do not fit {len(dims)} dimensions: "
@@ -88,17 +69,21 @@ class ProductSpace:
         each = tuple(families) * len(dims) if len(families) == 1 else tuple(families)
         factors, offset = [], 0
         for dim, family in zip(dims, each, strict=True):
-            factors.append(Factor(family, dim, offset))
-            offset += dim + 1
+            factor = Factor(family, dim, offset, covariance if family == "normal" else None)
+            factors.append(factor)
+            offset += factor.ambient
         self.factors = tuple(factors)
         self.ambient = offset
+        self.covariance = covariance
 
     @classmethod
-    def parse(cls, dims: str, distribution: str = "vmf") -> ProductSpace:
+    def parse(
+        cls, dims: str, distribution: str = "vmf", covariance: Covariance = DEFAULT_COVARIANCE
+    ) -> ProductSpace:
         """Read "4,4" and "vmf" (one family for all, or one for each, with commas).
 
         Raises:
-            ConfigError: if either text does not say a product space.
+            ConfigError: if a text does not say a product space.
         """
         parts = [part.strip() for part in dims.split(",")]
         if parts == [""]:
@@ -107,9 +92,8 @@ class ProductSpace:
             raise ConfigError(
                 f"{dims!r} is not a list of dimensions: write whole numbers and commas, as in 4,4"
             )
-        return cls(
-            [int(part) for part in parts], tuple(name.strip() for name in distribution.split(","))
-        )
+        families = tuple(name.strip() for name in distribution.split(","))
+        return cls([int(part) for part in parts], families, covariance)
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -122,9 +106,24 @@ class ProductSpace:
         return tuple(factor.family for factor in self.factors)
 
     @property
+    def spheres(self) -> tuple[int, ...]:
+        """The places of the spheres among the factors."""
+        return tuple(place for place, factor in enumerate(self.factors) if factor.is_sphere)
+
+    @property
+    def euclidean(self) -> tuple[int, ...]:
+        """The places of the Euclidean factors."""
+        return tuple(place for place, factor in enumerate(self.factors) if not factor.is_sphere)
+
+    @property
+    def scales(self) -> int:
+        """How many numbers say the scales of all normal posteriors."""
+        return sum(factor.scales for factor in self.factors)
+
+    @property
     def slug(self) -> str:
         """A form that is fit for a file's name: S4xS4; cut short where there are many factors."""
-        full = "x".join(f"S{factor.dim}" for factor in self.factors)
+        full = "x".join(factor.name.replace("^", "") for factor in self.factors)
         return full if len(full) <= 60 else f"{full[:57]}..."
 
     @functools.cached_property
@@ -139,10 +138,23 @@ class ProductSpace:
     def _coordinates(self) -> dict[tuple[str, int], list[int]]:
         """The groups' coordinates in the latent vector."""
         return {
+            key: [i for place in places for i in _span(self.factors[place].slice)]
+            for key, places in self.groups.items()
+        }
+
+    @functools.cached_property
+    def _parameters(self) -> dict[tuple[str, int], list[int]]:
+        """The groups' columns among the concentrations, or among the scales if normal."""
+        starts, concentrations, scales = [], 0, 0
+        for factor in self.factors:
+            starts.append(concentrations if factor.is_sphere else scales)
+            concentrations += factor.is_sphere
+            scales += factor.scales
+        return {
             key: [
-                i
+                starts[place] + i
                 for place in places
-                for i in range(*self.factors[place].slice.indices(self.ambient))
+                for i in range(1 if self.factors[place].is_sphere else self.factors[place].scales)
             ]
             for key, places in self.groups.items()
         }
@@ -151,7 +163,7 @@ class ProductSpace:
         return " x ".join(factor.name for factor in self.factors)
 
     def __repr__(self) -> str:
-        return f"ProductSpace({list(self.dims)}, {list(self.families)})"
+        return f"ProductSpace({list(self.dims)}, {list(self.families)}, {self.covariance!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ProductSpace) and self.factors == other.factors
@@ -160,60 +172,95 @@ class ProductSpace:
         return hash(self.factors)
 
     def normalize(self, raw: torch.Tensor) -> torch.Tensor:
-        """Scale each factor's coordinates to norm 1, shape (..., ambient) to the same."""
+        """Scale each sphere's coordinates to norm 1, shape (..., ambient) to the same."""
         from torch.nn.functional import normalize
 
-        parts = {
-            key: normalize(self._of_group(raw, key), dim=-1).flatten(-2) for key in self.groups
-        }
+        parts = {}
+        for key in self.groups:
+            part = self._of_group(raw, key)
+            parts[key] = (part if key[0] == "normal" else normalize(part, dim=-1)).flatten(-2)
         if len(parts) == 1:
             return next(iter(parts.values()))
         return self._in_order(parts)
 
-    def posterior(self, loc: torch.Tensor, concentration: torch.Tensor) -> ProductDistribution:
+    def posterior(
+        self,
+        loc: torch.Tensor,
+        concentration: torch.Tensor,
+        scale: torch.Tensor | None = None,
+    ) -> ProductDistribution:
         """q(z given x).
 
         Args:
-            loc: mean directions side by side, shape (..., ambient), norm 1 in each factor.
-            concentration: shape (..., factors), k >= 0.
+            loc: mean directions and means side by side, shape (..., ambient), norm 1 on each
+                sphere.
+            concentration: shape (..., spheres), k >= 0.
+            scale: the normal factors' scales side by side, each as `Factor.scales` says, shape
+                (..., scales); may be left out where there are none.
         """
-        from sxvae.distributions import PowerSpherical, ProductDistribution, VonMisesFisher
+        from sxvae.distributions import ProductDistribution
 
-        classes = {"vmf": VonMisesFisher, "power-spherical": PowerSpherical}
-        groups = [
-            classes[key[0]](
-                self._of_group(loc, key),
-                concentration if len(self.groups) == 1 else concentration[..., list(places)],
-                validate_args=False,
-            )
-            for key, places in self.groups.items()
-        ]
+        groups = []
+        for key in self.groups:
+            parameters = scale if key[0] == "normal" else concentration
+            assert parameters is not None  # a space with normal factors is given their scales
+            columns = self._parameters[key]
+            if len(columns) < parameters.shape[-1]:
+                parameters = parameters[..., columns]
+            groups.append(self._group_posterior(key, self._of_group(loc, key), parameters))
         return ProductDistribution(groups, tuple(self.groups.values()), validate_args=False)
 
     def prior(
         self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
     ) -> ProductDistribution:
-        """p(z): uniform on every sphere, batch shape ()."""
-        from sxvae.distributions import HypersphericalUniform, ProductDistribution
+        """p(z): uniform on every sphere, standard normal on Euclidean factors, batch shape ()."""
+        import torch
 
-        groups = [
-            HypersphericalUniform(dim, (len(places),), dtype=dtype, device=device)
-            for (_, dim), places in self.groups.items()
-        ]
+        from sxvae.distributions import HypersphericalUniform, ProductDistribution
+        from sxvae.normals import normal
+
+        groups: list[torch.distributions.Distribution] = []
+        for (family, dim), places in self.groups.items():
+            n = len(places)
+            if family == "normal":
+                zeros = torch.zeros(n, dim, dtype=dtype, device=device)
+                unit = torch.eye(dim, dtype=dtype, device=device).flatten()
+                scale = unit if self.covariance == "full" else torch.ones_like(unit[:1])
+                groups.append(normal(zeros, scale.expand(n, -1), self.covariance))
+            else:
+                groups.append(HypersphericalUniform(dim, (n,), dtype=dtype, device=device))
         return ProductDistribution(groups, tuple(self.groups.values()), validate_args=False)
 
+    def _group_posterior(
+        self, key: tuple[str, int], loc: torch.Tensor, parameters: torch.Tensor
+    ) -> torch.distributions.Distribution:
+        """The posterior of a group, batch shape (..., n_g)."""
+        from sxvae.distributions import PowerSpherical, VonMisesFisher
+        from sxvae.normals import normal
+
+        family = key[0]
+        if family == "normal":
+            scale = parameters.unflatten(-1, (len(self.groups[key]), -1))
+            return normal(loc, scale, self.covariance)
+        classes = {"vmf": VonMisesFisher, "power-spherical": PowerSpherical}
+        return classes[family](loc, parameters, validate_args=False)
+
     def _of_group(self, value: torch.Tensor, key: tuple[str, int]) -> torch.Tensor:
-        """A group's part of (..., ambient), shape (..., n_g, m + 1)."""
+        """A group's part of (..., ambient), shape (..., n_g, p)."""
         if len(self.groups) > 1:
             value = value[..., self._coordinates[key]]
-        part: torch.Tensor = value.unflatten(-1, (len(self.groups[key]), key[1] + 1))
+        part: torch.Tensor = value.unflatten(-1, (len(self.groups[key]), -1))
         return part
 
     def _in_order(self, parts: dict[tuple[str, int], torch.Tensor]) -> torch.Tensor:
-        """The inverse of `_of_group` over all groups, from (..., n_g (m + 1)) each."""
+        """The inverse of `_of_group` over all groups, from (..., n_g p) each."""
         import torch
 
         places = [i for key in parts for i in self._coordinates[key]]
         order = sorted(range(len(places)), key=places.__getitem__)
         joined: torch.Tensor = torch.cat(list(parts.values()), dim=-1)[..., order]
         return joined
+
+
+def _span(part: slice) -> range:
+    return range(part.start, part.stop)

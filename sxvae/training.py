@@ -23,7 +23,7 @@ from sxvae.config import RunSettings, TrainingSettings
 from sxvae.data import ImageData, load_data, located
 from sxvae.devices import resolve_device, threads_set
 from sxvae.errors import CheckpointError, ConfigError, NumericalError, TrainingInterrupted
-from sxvae.evaluation import check_shape, evaluate
+from sxvae.evaluation import evaluate, fitting
 from sxvae.loading import model_of, to_arrays, to_tensors
 from sxvae.model import ProductSpaceVAE
 from sxvae.plotting import image_grid, save_png
@@ -120,9 +120,9 @@ def fit(
         OutputError: if the name exists, or a file can't be written.
     """
     config = config or TrainingSettings()
+    data = fitting(model, data)
     settings = RunSettings(model=model.settings, data=data.settings, training=config)
     run = new_run(Path(runs_dir), name, settings, force)
-    check_shape(model, data)
     if config.sample_every and data.image_shape[0] not in (1, 3):
         raise ConfigError("sample_every: pictures need images of 1 or 3 channels")
     with threads_set(threads) as in_force:
@@ -186,7 +186,7 @@ def resume(
         model = model_of(checkpoint, **modules)
     elif model is None:
         model = initial_model(settings)
-    check_shape(model, data)
+    data = fitting(model, data)
     with threads_set(threads or state["threads"]) as in_force:
         trainer = _Trainer(
             model, data, settings, directory, resolve_device(device), in_force, observer

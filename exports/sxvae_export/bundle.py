@@ -123,7 +123,7 @@ def _check_against_pytorch(
     device = model.head.loc.weight.device
     on_device = {name: value.to(device) for name, value in inputs.items()}
     expected: dict[str, list[Tensor]] = {
-        "encoder": list(model.posterior_parameters(on_device["x"])),
+        "encoder": list(model.posterior_parameters(on_device["x"])[:2]),
         "decoder": [model.decode(on_device["z"]).mean],
     }
     differences = []

@@ -32,7 +32,8 @@ class EncoderGraph(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The posterior's parameters."""
-        return self.model.posterior_parameters(x)
+        loc, concentration, _ = self.model.posterior_parameters(x)
+        return loc, concentration
 
 
 class DecoderGraph(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sxvae.config import DataSettings, SplitName
+from sxvae.config import DataSettings, Likelihood, SplitName
 from sxvae.errors import DataError
 
 # Fixed masks do not depend on any run's seed, so that everybody's figures mean the same.
@@ -54,8 +55,7 @@ class ImageData:
         settings: what loads the data set again; "custom" if handed over in Python.
 
     Raises:
-        DataError: if a split is empty, images differ in shape or lie outside [0, 1], or
-            `binarization` is "none" and the images are not binary.
+        DataError: if a split is empty, or images differ in shape or lie outside [0, 1].
     """
 
     train: Split
@@ -78,8 +78,25 @@ class ImageData:
         split: Split = getattr(self, name)
         return split
 
+    def for_likelihood(self, likelihood: Likelihood) -> ImageData:
+        """The same images as a likelihood takes them: only a Bernoulli one has them binarised.
+
+        Raises:
+            DataError: if it is a Bernoulli likelihood, binarisation is "none" and the images are
+                not binary.
+        """
+        if likelihood != "bernoulli":
+            unchanged = self.settings.model_copy(update={"binarization": "none"})
+            return dataclasses.replace(self, settings=unchanged)
+        if self.settings.binarization == "none":
+            for name in get_args(SplitName):
+                self._check_binary(name)
+        return self
+
     def fixed(self, name: SplitName) -> Split:
         """A split binarised once with a constant seed: what a Bernoulli likelihood is evaluated on.
+
+        Where binarisation is "none" it is the split as it is.
 
         An image is 1 in a pixel with the pixel's grey value as its probability. The mask depends on
         the split and the images alone, on every machine.
@@ -105,6 +122,14 @@ class ImageData:
         grey = split.grey(index)
         return torch.bernoulli(grey) if self.settings.binarization == "dynamic" else grey
 
+    def _check_binary(self, name: SplitName) -> None:
+        split = self.split(name)
+        if not bool(((split.pixels == 0) | (split.pixels == split.scale)).all()):
+            raise DataError(
+                f"the {name} images are not binary, and a Bernoulli likelihood needs that: choose "
+                "dynamic or fixed binarisation"
+            )
+
     def _check(self, name: SplitName) -> None:
         split = self.split(name)
         pixels = split.pixels
@@ -119,12 +144,3 @@ class ImageData:
             raise DataError(f"the {name} images hold values that are not finite")
         if pixels.min() < 0 or pixels.max() > split.scale:
             raise DataError(f"the {name} images hold values outside [0, {split.scale:g}]")
-        if self.settings.binarization == "none" and not _is_binary(split):
-            raise DataError(
-                f"the {name} images are not binary, and a Bernoulli likelihood needs that: choose "
-                "dynamic or fixed binarisation"
-            )
-
-
-def _is_binary(split: Split) -> bool:
-    return bool(((split.pixels == 0) | (split.pixels == split.scale)).all())

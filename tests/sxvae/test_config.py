@@ -50,4 +50,4 @@ def test_a_missing_section_is_named() -> None:
 
 def test_misspelt_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="no setting 'epoch'"):
-        TrainingSettings(**{"epoch": 3})
+        TrainingSettings(**{"epoch": 3})  # type: ignore[arg-type]

@@ -86,7 +86,8 @@ def test_grey_images_without_binarisation_are_refused() -> None:
     settings = DataSettings(dataset="custom", binarization="none")
     grey, binary = _split(torch.full((3, 1, 2, 2), 0.5)), _split(torch.ones(3, 1, 2, 2))
     with pytest.raises(DataError, match="not binary"):
-        ImageData(grey, grey, grey, settings)
+        ImageData(grey, grey, grey, settings).for_likelihood("bernoulli")
+    assert ImageData(grey, grey, grey).for_likelihood("gaussian").settings.binarization == "none"
     data = ImageData(binary, binary, binary, settings)
     assert torch.equal(data.fixed("test").grey(slice(None)), torch.ones(3, 1, 2, 2))
 

@@ -13,12 +13,16 @@ import typer
 from sxvae.config import (
     Binarization,
     DataSettings,
+    LearningRateSchedule,
+    Likelihood,
     ModelSettings,
+    Network,
     RunSettings,
     Settings,
     TrainingSettings,
 )
 from sxvae.errors import ConfigError, TrainingInterrupted
+from sxvae.factors import Covariance
 from sxvae.runs import find_run, new_run, read_config
 from sxvae.spaces import ProductSpace
 from sxvae_cli import options
@@ -42,26 +46,89 @@ def train(
     z_dims: Annotated[
         str | None,
         typer.Option(
-            help="Each sphere's dimension, with commas.", show_default=_default(_MODEL.z_dims)
+            help="Each factor's dimension, with commas.", show_default=_default(_MODEL.z_dims)
         ),
     ] = None,
     distribution: Annotated[
         str | None,
         typer.Option(
-            help="The posterior's family: vmf or power-spherical; one for all, or one for each "
-            "sphere, with commas.",
+            help="The posterior's family: vmf, power-spherical or normal (a Euclidean factor); one "
+            "for all, or one for each factor, with commas.",
             show_default=_default(_MODEL.distribution),
+        ),
+    ] = None,
+    covariance: Annotated[
+        Covariance | None,
+        typer.Option(
+            help="Of normal factors: one standard deviation, one for each coordinate, or a "
+            "Cholesky factor.",
+            show_default=_MODEL.covariance,
+        ),
+    ] = None,
+    learn_radius: Annotated[
+        bool | None,
+        typer.Option(
+            "--learn-radius",
+            help="Scale the decoder's input by a learned radius for each sphere.",
+            show_default=False,
         ),
     ] = None,
     h_dims: Annotated[
         str | None,
         typer.Option(
-            help="Widths of the encoder's layers, mirrored in the decoder.",
+            help="Widths of an MLP encoder's layers, mirrored in an MLP decoder.",
             show_default=_default(_MODEL.hidden_dims),
         ),
     ] = None,
+    encoder: Annotated[
+        Network | None,
+        typer.Option(
+            help="Fully connected layers, or gated convolutions.", show_default=_MODEL.encoder
+        ),
+    ] = None,
+    decoder: Annotated[
+        Network | None, typer.Option(help="Likewise.", show_default=_MODEL.decoder)
+    ] = None,
+    likelihood: Annotated[
+        Likelihood | None,
+        typer.Option(
+            help="Of pixels: binary, real, or of 256 levels.", show_default=_MODEL.likelihood
+        ),
+    ] = None,
+    gaussian_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FLOAT|learned",
+            help="The standard deviation of a Gaussian likelihood's pixels.",
+            show_default=str(_MODEL.gaussian_scale),
+        ),
+    ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="digits or mnist.", show_default=_DATA.dataset)
+        str | None,
+        typer.Option(
+            help="A data set's name, or the path of your own: .npy, .npz, .safetensors or a folder "
+            "of images.",
+            show_default=_DATA.dataset,
+        ),
+    ] = None,
+    channels_last: Annotated[
+        bool | None,
+        typer.Option("--channels-last", help="Your arrays are (n, H, W, C).", show_default=False),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|H,W",
+            help="Resize the images of a folder.",
+            show_default="as they are",
+        ),
+    ] = None,
+    split_seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the division of your own images into train, validation and test.",
+            show_default=str(_DATA.split_seed),
+        ),
     ] = None,
     data_dir: options.DataDir = None,
     binarization: Annotated[
@@ -79,6 +146,17 @@ def train(
     lr: Annotated[
         float | None, typer.Option(help="Adam's learning rate.", show_default=str(_TRAINING.lr))
     ] = None,
+    lr_schedule: Annotated[
+        LearningRateSchedule | None,
+        typer.Option(
+            help="The learning rate stays, or falls as a cosine towards 0.",
+            show_default=_TRAINING.lr_schedule,
+        ),
+    ] = None,
+    max_grad_norm: Annotated[
+        float | None,
+        typer.Option(help="Scale larger gradients down to this norm.", show_default="no limit"),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step.", show_default=str(_TRAINING.batch_size))
     ] = None,
@@ -92,9 +170,41 @@ def train(
             show_default=str(_TRAINING.kl_warmup),
         ),
     ] = None,
+    kl_freeze: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs before warm-up in which the KL's weight is 0.",
+            show_default=str(_TRAINING.kl_freeze),
+        ),
+    ] = None,
+    kl_target: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold each image's weighted KL near this, nats.",
+            show_default=str(_TRAINING.kl_target),
+        ),
+    ] = None,
     beta: Annotated[
         float | None,
         typer.Option(help="The KL's weight after warm-up.", show_default=str(_TRAINING.beta)),
+    ] = None,
+    train_samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Posterior samples an image; above 1 the importance-weighted bound is trained.",
+            show_default=str(_TRAINING.train_samples),
+        ),
+    ] = None,
+    val_every: Annotated[
+        int | None,
+        typer.Option(help="Epochs between validations.", show_default=str(_TRAINING.val_every)),
+    ] = None,
+    val_log_likelihood: Annotated[
+        int | None,
+        typer.Option(
+            help="Importance samples of the log-likelihood at each validation; 0 for none.",
+            show_default=str(_TRAINING.val_log_likelihood),
+        ),
     ] = None,
     look_ahead: Annotated[
         int | None,
@@ -117,6 +227,21 @@ def train(
             show_default=str(_TRAINING.min_improvement),
         ),
     ] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs between writes of all that resuming needs.",
+            show_default=str(_TRAINING.save_every),
+        ),
+    ] = None,
+    max_restarts: Annotated[
+        int | None,
+        typer.Option(
+            help="How often a loss or gradient that is not finite sends training back to the last "
+            "good epoch.",
+            show_default=str(_TRAINING.max_restarts),
+        ),
+    ] = None,
     eval_samples: Annotated[
         int | None,
         typer.Option(
@@ -129,6 +254,12 @@ def train(
         typer.Option(
             help="Epochs between pictures under samples/; 0 for none.",
             show_default=str(_TRAINING.sample_every),
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option(
+            "--tensorboard", help="Log the metrics for TensorBoard too.", show_default=False
         ),
     ] = None,
     config: Annotated[
@@ -158,21 +289,40 @@ def train(
     given = {
         "z_dims": z_dims,
         "distribution": distribution,
+        "covariance": covariance,
+        "learn_radius": learn_radius,
         "hidden_dims": h_dims,
+        "encoder": encoder,
+        "decoder": decoder,
+        "likelihood": likelihood,
+        "gaussian_scale": gaussian_scale,
         "dataset": dataset,
+        "channels_last": channels_last,
+        "image_size": image_size,
+        "split_seed": split_seed,
         "data_dir": data_dir,
         "binarization": binarization,
         "epochs": epochs,
         "lr": lr,
+        "lr_schedule": lr_schedule,
+        "max_grad_norm": max_grad_norm,
         "batch_size": batch_size,
         "seed": seed,
         "kl_warmup": kl_warmup,
+        "kl_freeze": kl_freeze,
+        "kl_target": kl_target,
         "beta": beta,
+        "train_samples": train_samples,
+        "val_every": val_every,
+        "val_log_likelihood": val_log_likelihood,
         "look_ahead": look_ahead,
         "burn_in": burn_in,
         "min_improvement": min_improvement,
+        "save_every": save_every,
+        "max_restarts": max_restarts,
         "eval_samples": eval_samples,
         "sample_every": sample_every,
+        "tensorboard": tensorboard,
     }
     given = {key: value for key, value in given.items() if value is not None}
     if resume is not None:
@@ -208,6 +358,10 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
         values |= {"z_dims": space.dims, "distribution": space.families}
     if "hidden_dims" in values:
         values["hidden_dims"] = _widths(values["hidden_dims"])
+    if "gaussian_scale" in values:
+        values["gaussian_scale"] = _scale(values["gaussian_scale"])
+    if "image_size" in values:
+        values["image_size"] = _size(values["image_size"])
     if "data_dir" in values:
         values["data_dir"] = str(Path(values["data_dir"]).absolute())
     kinds: dict[str, type[Settings]] = {
@@ -218,6 +372,10 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
     for section, kind in kinds.items():
         sections[section] |= {k: v for k, v in values.items() if k in kind.model_fields}
     sections["model"].setdefault("input_shape", (1, 1, 1))  # the data decide it
+    if sections["model"].get("likelihood", "bernoulli") != "bernoulli":
+        if values.get("binarization", "none") != "none":
+            raise ConfigError("--binarization: only a Bernoulli likelihood has images binarised")
+        sections["data"]["binarization"] = "none"
     return RunSettings.read({name: kind.read(sections[name]) for name, kind in kinds.items()})
 
 
@@ -242,6 +400,22 @@ def _widths(text: str) -> tuple[int, ...]:
     if not all(re.fullmatch(r"[0-9]+", part) and int(part) > 0 for part in parts):
         raise ConfigError(f"--h-dims: {text!r} is not a list of widths such as 256,128")
     return tuple(int(part) for part in parts)
+
+
+def _scale(text: str) -> float | str:
+    if text == "learned":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--gaussian-scale: {text!r} is neither a number nor learned") from None
+
+
+def _size(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 2 or not all(re.fullmatch(r"[0-9]+", p) and int(p) > 0 for p in parts):
+        raise ConfigError(f"--image-size: {text!r} is not a size such as 28 or 28,32 (H,W)")
+    return tuple(int(part) for part in (parts * 2)[:2])
 
 
 def _fit(
