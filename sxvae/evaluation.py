@@ -18,6 +18,8 @@ from sxvae.model import ImportanceTerms, ProductSpaceVAE
 from sxvae.randomness import seeded
 
 _BATCH = 100
+# A factor with a KL above this, in nats, carries something of the image.
+ACTIVE_KL = 0.01
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,11 @@ class Evaluation:
         reconstruction: E_q log p(x given z).
         kl: the sum of `kl_per_factor`.
         kl_per_factor: KL(q(z given x), p(z)) in the factors' order.
-        concentration_per_factor: the mean concentration, in the factors' order.
+        concentration_per_factor: the mean concentration, in the factors' order; None for a
+            Euclidean factor.
+        effective_sample_size: of the importance weights, (sum of them)^2 / sum of their squares,
+            mean over the images: between 1 and `samples`.
+        active_factors: how many factors have a KL above 0.01 nat.
         images: how many.
         samples: importance samples per image.
         seed: of the posterior draws.
@@ -48,7 +54,9 @@ class Evaluation:
     reconstruction: float
     kl: float
     kl_per_factor: list[float]
-    concentration_per_factor: list[float]
+    concentration_per_factor: list[float | None]
+    effective_sample_size: float
+    active_factors: int
     images: int
     samples: int
     seed: int
@@ -134,7 +142,9 @@ def evaluate(
         reconstruction=reconstruction,
         kl=kl.sum().item(),
         kl_per_factor=kl.tolist(),
-        concentration_per_factor=terms.concentration.mean(dim=0).tolist(),
+        concentration_per_factor=_in_factor_order(model, terms.concentration.mean(dim=0).tolist()),
+        effective_sample_size=terms.effective_samples.mean().item(),
+        active_factors=int((kl > ACTIVE_KL).sum()),
         images=count,
         samples=samples,
         seed=seed,
@@ -150,9 +160,15 @@ def _standard_error(values: Tensor) -> float:
     return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
+def _in_factor_order(model: ProductSpaceVAE, concentrations: list[float]) -> list[float | None]:
+    """The spheres' concentrations in the factors' order, None for Euclidean factors."""
+    left = iter(concentrations)
+    return [next(left) if factor.is_sphere else None for factor in model.space.factors]
+
+
 def _refuse_non_finite(terms: ImportanceTerms) -> None:
     for name, values in terms._asdict().items():
-        per_image = torch.isfinite(values).reshape(len(values), -1).all(dim=1)
+        per_image = torch.isfinite(values).reshape(len(values), values[0].numel()).all(dim=1)
         bad = int((~per_image).sum())
         if bad:
             raise NumericalError(

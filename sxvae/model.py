@@ -199,6 +199,34 @@ class ProductSpaceVAE(nn.Module):
         kl = posterior.kl_per_factor(self.prior())
         return Elbo(reconstruction - kl_weight * kl.sum(dim=-1), reconstruction, kl)
 
+    def importance_weighted_bound(self, x: Tensor, samples: int, kl_weight: float = 1.0) -> Elbo:
+        """The importance-weighted bound [4], to be trained in the ELBO's place.
+
+        log (1/K) sum_k p(x given z_k) (p(z_k) / q(z_k given x))^kl_weight, with gradients through
+        the samples z_k and through both densities.
+
+        Args:
+            x: images in [0, 1], shape (batch, C, H, W).
+            samples: K.
+            kl_weight: the weight of log q(z given x) - log p(z).
+
+        Returns:
+            The bound as `elbo`, the mean of log p(x given z_k) as `reconstruction`, and the KL in
+            closed form, which has no gradient.
+
+        Raises:
+            DataError: if the images have another shape, or values outside [0, 1].
+        """
+        self._check_images(x)
+        posterior, prior = self.encode(x), self.prior()
+        z = posterior.rsample((samples,))
+        given_z = self.decode(z).log_prob(x)
+        log_weights = given_z + kl_weight * (prior.log_prob(z) - posterior.log_prob(z))
+        bound = torch.logsumexp(log_weights, dim=0) - math.log(samples)
+        with torch.no_grad():
+            kl = posterior.kl_per_factor(prior)
+        return Elbo(bound, given_z.mean(dim=0), kl)
+
     def importance_log_likelihood(self, x: Tensor, samples: int) -> Tensor:
         """The importance-weighted estimate of log p(x) [4], a lower bound in expectation.
 

@@ -20,10 +20,15 @@ def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> Itera
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
-        own = int.from_bytes(digest[:8], "big") >> 1
-        torch.default_generator.manual_seed(own)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(own)
+        reseed(seed, purpose, device)
         yield
+
+
+def reseed(seed: int, purpose: str, device: torch.device) -> None:
+    """Put PyTorch's global stream at the beginning of the one that `seeded` gives."""
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+    own = int.from_bytes(digest[:8], "big") >> 1
+    torch.default_generator.manual_seed(own)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(own)

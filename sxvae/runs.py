@@ -60,6 +60,16 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def restarts(self) -> Path:
+        """One JSON object per restart of training; missing where there was none."""
+        return self.path / "restarts.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
     def evaluation(self) -> Path:
         """The test figures of `best`."""
         return self.path / "evaluation.json"
@@ -96,13 +106,15 @@ class RunDirectory:
         Raises:
             OutputError: if it can't be written.
         """
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(metrics) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OutputError(f"{self.metrics} can't be written ({error.strerror})") from error
+        _append_line(self.metrics, metrics)
+
+    def append_restart(self, restart: dict[str, Any]) -> None:
+        """Add a restart's line.
+
+        Raises:
+            OutputError: if it can't be written.
+        """
+        _append_line(self.restarts, restart)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All complete lines, which are those of epochs 1, 2, 3 and so on.
@@ -126,16 +138,17 @@ class RunDirectory:
                 ) from error
         return metrics
 
-    def cut_back(self, epochs: int) -> None:
-        """Keep the metrics of the first `epochs` epochs; clear what a kill left half done.
+    def cut_back(self, epochs: int, restarts: int) -> None:
+        """Keep the lines of the first epochs and restarts; clear what a kill left half done.
 
         Raises:
-            CheckpointError: if one of them is missing or damaged.
+            CheckpointError: if one of the epochs' lines is missing or damaged.
         """
         remove_temporaries(self.path)
-        if self.metrics.is_file():
-            lines = self.metrics.read_bytes().split(b"\n")[:-1][:epochs]
-            write_atomically(self.metrics, b"".join(line + b"\n" for line in lines))
+        for path, count in ((self.metrics, epochs), (self.restarts, restarts)):
+            if path.is_file():
+                lines = path.read_bytes().split(b"\n")[:-1][:count]
+                write_atomically(path, b"".join(line + b"\n" for line in lines))
         if len(self.read_metrics()) < epochs:
             raise CheckpointError(f"{self.metrics} lacks epochs that {self.last} has seen")
 
@@ -150,6 +163,16 @@ class RunDirectory:
     def write_evaluation(self, figures: dict[str, Any]) -> None:
         """Write evaluation.json."""
         write_atomically(self.evaluation, (json.dumps(figures, indent=2) + "\n").encode())
+
+
+def _append_line(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path} can't be written ({error.strerror})") from error
 
 
 def is_run(path: Path) -> bool:

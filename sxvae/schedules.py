@@ -1,19 +1,39 @@
-"""What changes from epoch to epoch: the KL's weight, and whether to go on."""
+"""What changes from epoch to epoch: the KL's weight, the learning rate, and whether to go on."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from sxvae.config import LearningRateSchedule
 
-def kl_weight(epoch: int, warmup: int, beta: float) -> float:
-    """The KL's weight: from 0 in epoch 0 linearly to `beta` in epoch `warmup`, then `beta`.
+
+def kl_weight(epoch: int, warmup: int, beta: float, freeze: int = 0) -> float:
+    """The KL's weight: 0 while frozen, then linearly up to `beta` over `warmup` epochs.
 
     Args:
         epoch: counted from 0.
         warmup: epochs of growth; 0 for none.
         beta: the final weight.
+        freeze: epochs at the beginning in which the weight is 0.
     """
-    return beta if warmup == 0 else beta * min(1.0, epoch / warmup)
+    if epoch < freeze:
+        return 0.0
+    return beta if warmup == 0 else beta * min(1.0, (epoch - freeze) / warmup)
+
+
+def learning_rate(epoch: int, epochs: int, lr: float, schedule: LearningRateSchedule) -> float:
+    """The learning rate of an epoch: `lr`, or half a cosine from `lr` in the first towards 0.
+
+    Args:
+        epoch: counted from 0.
+        epochs: of the whole training.
+        lr: of the first epoch.
+        schedule: "constant" or "cosine".
+    """
+    if schedule == "constant":
+        return lr
+    return lr * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 @dataclass
@@ -46,14 +66,20 @@ class EarlyStopping:
         """Whether waiting has ended."""
         return self.waited >= self.look_ahead
 
-    def update(self, epoch: int, elbo: float) -> bool:
-        """Take note of an epoch (counted from 1); return whether it is the best so far."""
+    def update(self, epoch: int, elbo: float, epochs: int = 1) -> bool:
+        """Take note of a validation; return whether the epoch is the best so far.
+
+        Args:
+            epoch: counted from 1.
+            elbo: of the validation images, nats.
+            epochs: since the validation before.
+        """
         if epoch <= self.burn_in:
             return False
         if self.reference is None or elbo > self.reference + self.min_improvement:
             self.reference, self.waited = elbo, 0
         else:
-            self.waited += 1
+            self.waited += epochs
         if self.best_elbo is not None and elbo <= self.best_elbo:
             return False
         self.best_elbo, self.best_epoch = elbo, epoch

@@ -19,12 +19,17 @@ def print_figures(figures: dict[str, Any]) -> None:
         ("KL", f"{figures['kl']:.3f} nats"),
         ("KL per factor", _numbers(figures["kl_per_factor"])),
         ("concentration per factor", _numbers(figures["concentration_per_factor"])),
+        ("active factors", f"{figures['active_factors']} of {len(figures['kl_per_factor'])}"),
         ("images", f"{figures['images']} of {figures['dataset']}, {figures['split']} split"),
-        ("importance samples", f"{figures['samples']} an image, seed {figures['seed']}"),
+        (
+            "importance samples",
+            f"{figures['samples']} an image, seed {figures['seed']}; effective sample size "
+            f"{figures['effective_sample_size']:.1f}",
+        ),
         ("checkpoint", figures["checkpoint"]),
     ]
     print_table("Test figures" if figures["split"] == "test" else "Figures", rows)
 
 
-def _numbers(values: list[float]) -> str:
-    return ", ".join(f"{value:.3f}" for value in values)
+def _numbers(values: list[float | None]) -> str:
+    return ", ".join("-" if value is None else f"{value:.3f}" for value in values)

@@ -18,8 +18,8 @@ from rich.progress import (
 from rich.text import Text
 
 from sxvae.config import RunSettings
+from sxvae.observer import Observer
 from sxvae.runs import RunDirectory
-from sxvae.training import Observer
 from sxvae_cli.console import remarks, say
 
 
@@ -46,6 +46,10 @@ class PlainProgress(Observer):
             f"epoch {epoch}/{self._epochs}  {_figures(metrics)}  "
             f"time left {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
         )
+
+    def restarted(self, restart: dict[str, Any]) -> None:
+        """Print why, and where training goes on."""
+        say(_restart(restart))
 
     def evaluated(self, done: int, images: int) -> None:
         """Say once that training is over and its test figures are being made."""
@@ -107,6 +111,11 @@ class LiveProgress(Observer):
         """Show the epoch's figures under the bar."""
         self._progress.figures = _figures(metrics)
 
+    def restarted(self, restart: dict[str, Any]) -> None:
+        """Print why and where training goes on above the bar, which goes back."""
+        self._progress.console.print(Text(_restart(restart)), soft_wrap=True)
+        self._step = restart["back_to_epoch"] * self._steps
+
     def evaluated(self, done: int, images: int) -> None:
         """Show the evaluation's own bar."""
         if self._images is None:
@@ -121,7 +130,19 @@ def _opening(run: RunDirectory, settings: RunSettings, done: int) -> str:
 
 
 def _figures(metrics: dict[str, Any]) -> str:
-    return (
+    figures = (
         f"loss {metrics['loss']:.2f}  reconstruction {metrics['reconstruction']:.2f}  "
-        f"KL {metrics['kl']:.2f}  validation ELBO {metrics['val_elbo']:.2f}"
+        f"KL {metrics['kl']:.2f}"
+    )
+    if "val_elbo" in metrics:
+        figures += f"  validation ELBO {metrics['val_elbo']:.2f}"
+    if "val_log_likelihood" in metrics:
+        figures += f"  log-likelihood {metrics['val_log_likelihood']:.2f}"
+    return figures
+
+
+def _restart(restart: dict[str, Any]) -> str:
+    return (
+        f"epoch {restart['epoch']}: {restart['cause']}; restart {restart['restart']} goes on after "
+        f"epoch {restart['back_to_epoch']} with fresh chance (see restarts.jsonl)"
     )

@@ -85,8 +85,15 @@ def test_metrics_are_cut_back_to_whole_epochs(tmp_path: Path) -> None:
         run.append_metrics({"epoch": epoch})
     with run.metrics.open("a") as file:
         file.write('{"epoch": 4, "lo')
+    for restart in (1, 2):
+        run.append_restart({"restart": restart})
     (run.path / ".best.safetensors.abc.tmp").touch()
     assert [line["epoch"] for line in run.read_metrics()] == [1, 2, 3]
-    run.cut_back(2)
+    run.cut_back(2, restarts=1)
     assert [line["epoch"] for line in run.read_metrics()] == [1, 2]
-    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "metrics.jsonl"]
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "config.json",
+        "metrics.jsonl",
+        "restarts.jsonl",
+    ]
+    assert run.restarts.read_text() == '{"restart": 1}\n'

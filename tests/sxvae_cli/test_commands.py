@@ -26,6 +26,8 @@ KEYS = {
     "kl",
     "kl_per_factor",
     "concentration_per_factor",
+    "effective_sample_size",
+    "active_factors",
     "images",
     "samples",
     "seed",
