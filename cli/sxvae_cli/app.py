@@ -10,7 +10,7 @@ import typer
 
 from sxvae.errors import ConfigError, SxvaeError
 from sxvae_cli import options
-from sxvae_cli.commands import evaluate, export, inspect, sample, train, verify
+from sxvae_cli.commands import encode, evaluate, export, inspect, sample, train, verify
 from sxvae_cli.console import say
 from sxvae_cli.errors import InterruptedCommandError
 from sxvae_runtime.errors import RuntimeBundleError
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
+app.command("encode")(encode.encode)
 app.command("export")(export.export)
 app.command("sample")(sample.sample)
 app.command("inspect")(inspect.inspect)

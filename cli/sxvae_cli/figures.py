@@ -28,7 +28,21 @@ def print_figures(figures: dict[str, Any]) -> None:
         ),
         ("checkpoint", figures["checkpoint"]),
     ]
+    if "probe" in figures:
+        rows += _probe_rows(figures["probe"])
     print_table("Test figures" if figures["split"] == "test" else "Figures", rows)
+
+
+def _probe_rows(probe: dict[str, Any]) -> list[tuple[str, str]]:
+    """Accuracy by nearest neighbours, in percent."""
+    return [
+        (
+            f"accuracy, {labels} labels",
+            f"{100 * found['joint']:.1f} ± {100 * found['joint_sd']:.1f} %; per factor "
+            + ", ".join(f"{100 * value:.1f}" for value in found["per_factor"]),
+        )
+        for labels, found in probe["accuracy"].items()
+    ]
 
 
 def _numbers(values: list[float | None]) -> str:

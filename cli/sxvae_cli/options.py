@@ -40,6 +40,10 @@ Threads = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks on stderr.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there, if it is ours.")]
+ForceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Take the first so many images.", show_default="all")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Debug = Annotated[
     bool,

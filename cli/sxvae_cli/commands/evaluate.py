@@ -20,10 +20,15 @@ def evaluate(
     checkpoint: options.Checkpoint = None,
     samples: Annotated[int, typer.Option(min=1, help="Importance samples an image.")] = 500,
     split: Annotated[SplitName, typer.Option(help="Which images.")] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Take the first so many images.", show_default="all")
-    ] = None,
+    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the posterior draws.")] = 0,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Also predict labels from the nearest of 100, 600 and 1,000 labelled codes.",
+        ),
+    ] = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     device: options.Device = "auto",
@@ -34,7 +39,8 @@ def evaluate(
 ) -> None:
     """Measure a model: importance-weighted log-likelihood with its standard error, ELBO and KL.
 
-    Images are binarised once with a constant seed, so that everybody's figure means the same.
+    Under a Bernoulli likelihood images are binarised once with a constant seed, so that everybody's
+    figure means the same.
     """
     path = find_checkpoint(checkpoint, runs_dir)
     if checkpoint is None:
@@ -57,6 +63,10 @@ def evaluate(
             checkpoint=str(path),
             on_progress=on_progress,
         ).as_dict()
+        if probe:
+            from sxvae.probing import probe as nearest_neighbours
+
+            figures["probe"] = nearest_neighbours(model, data, split=split, limit=limit)
     if json:
         print_json(figures)
     else:

@@ -29,7 +29,7 @@ def sample(
     n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 64,
     out: Annotated[Path, typer.Option(help="The picture to write, a PNG.")] = Path("samples.png"),
     seed: Annotated[int, typer.Option(min=0, help="Of the prior draws.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: options.ForceFile = False,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     device: options.Device = "auto",
     threads: options.Threads = None,
