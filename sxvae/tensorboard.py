@@ -23,7 +23,7 @@ def require_tensorboard() -> None:
     if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
             "tensorboard: the package tensorboard is not installed; add it with "
-            "pip install tensorboard, or leave --tensorboard out"
+            "pip install 'sxvae[tensorboard]', or leave --tensorboard out"
         )
 
 

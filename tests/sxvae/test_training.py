@@ -19,7 +19,6 @@ from sxvae import (
     Split,
     TrainingSettings,
     fit,
-    load_data,
     resume,
 )
 from sxvae.checkpoint import read_checkpoint
@@ -41,16 +40,8 @@ QUICK = TrainingSettings(
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageData:
-    """The first 120 / 60 / 60 digits of each split."""
-    whole = load_data("digits")
-
-    def first(split: Split, count: int) -> Split:
-        return Split(split.pixels[:count], split.scale)
-
-    return ImageData(
-        first(whole.train, 120), first(whole.validation, 60), first(whole.test, 60), whole.settings
-    )
+def data(few_digits: ImageData) -> ImageData:
+    return few_digits
 
 
 def _model(data: ImageData, seed: int = 0) -> ProductSpaceVAE:
