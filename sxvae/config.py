@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +16,8 @@ Likelihood = Literal["bernoulli", "gaussian", "categorical"]
 LearningRateSchedule = Literal["constant", "cosine"]
 Network = Literal["mlp", "cnn"]
 SplitName = Literal["train", "validation", "test"]
+
+ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 
 _Positive = Annotated[int, Field(gt=0)]
 _NotNegative = Annotated[int, Field(ge=0)]
@@ -141,6 +144,12 @@ class DataSettings(Settings):
     image_size: tuple[_Positive, _Positive] | None = None
     split_seed: _Seed = 0
     content_sha256: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The data set's name, or its path's last part without an array's ending; for captions."""
+        path = Path(self.dataset)
+        return path.stem if path.suffix.lower() in ARRAY_SUFFIXES else path.name
 
 
 class TrainingSettings(Settings):

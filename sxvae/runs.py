@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -213,7 +214,7 @@ def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool
     """
     if name is None:
         time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        base = f"{settings.data.dataset}-{settings.model.space.slug}-{time}"
+        base = f"{_plain(settings.data.label)}-{settings.model.space.slug}-{time}"
         names = [base, *(f"{base}-{i}" for i in range(2, 1_000))]
         name = next(candidate for candidate in names if not (runs_dir / candidate).exists())
     if not name or name != Path(name).name or name.startswith(".") or len(name.encode()) > 200:
@@ -222,6 +223,12 @@ def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool
         )
     refuse_folder(runs_dir / name, force, is_run)
     return RunDirectory(runs_dir / name)
+
+
+def _plain(label: str) -> str:
+    """The name of a user's file or folder as the beginning of a run's."""
+    plain = re.sub(r"[^\w.+-]+", "_", label).lstrip("._-")
+    return plain.encode()[:80].decode(errors="ignore") or "images"
 
 
 @contextlib.contextmanager

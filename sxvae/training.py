@@ -9,7 +9,7 @@ from typing import Any
 
 from sxvae.checkpoint import Checkpoint, read_checkpoint
 from sxvae.config import RunSettings, TrainingSettings
-from sxvae.data import ImageData, load_data, located
+from sxvae.data import ImageData, load_again
 from sxvae.devices import resolve_device, threads_set
 from sxvae.errors import CheckpointError, ConfigError
 from sxvae.evaluation import fitting
@@ -141,7 +141,7 @@ def resume(
     Raises:
         CheckpointError: if there is no such run, or a file of it is damaged or of another run.
         ConfigError: if `epochs` is less than what was planned.
-        DataError: if the data set can't be had.
+        DataError: if the data set can't be had, or is another than before.
         NumericalError: if a figure becomes non-finite.
     """
     directory = find_run(run, Path(runs_dir))
@@ -157,7 +157,7 @@ def resume(
     if checkpoint is not None and _is_finished(directory, settings, state):
         return _finished(directory, state)
     if data is None:
-        data = load_data(located(stored.data))
+        data = load_again(stored.data)
     if checkpoint is not None:
         modules = {} if model is None else {"encoder": model.encoder, "decoder": model.decoder}
         model = model_of(checkpoint, **modules)

@@ -16,12 +16,8 @@ def load_digits(settings: DataSettings) -> ImageData:
 
     bunch = load()
     pixels = torch.from_numpy(bunch.images).to(torch.uint8).unsqueeze(1)
-    labels = torch.from_numpy(bunch.target)
-
-    def part(start: int, stop: int | None) -> Split:
-        return Split(pixels[start:stop], 16.0, labels[start:stop])
-
+    whole = Split(pixels, 16.0, torch.from_numpy(bunch.target))
     after_validation = _TRAIN + _VALIDATION
-    return ImageData(
-        part(0, _TRAIN), part(_TRAIN, after_validation), part(after_validation, None), settings
-    )
+    parts = (slice(_TRAIN), slice(_TRAIN, after_validation), slice(after_validation, None))
+    train, validation, test = (whole.subset(part) for part in parts)
+    return ImageData(train, validation, test, settings)

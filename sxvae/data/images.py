@@ -38,6 +38,11 @@ class Split:
         """Images in [0, 1], float32, shape (batch, C, H, W)."""
         return self.pixels[index].to(torch.float32) / self.scale
 
+    def subset(self, index: Tensor | slice) -> Split:
+        """Some of the images with their labels, in the order of `index`."""
+        labels = None if self.labels is None else self.labels[index]
+        return Split(self.pixels[index], self.scale, labels)
+
     def to(self, device: torch.device) -> Split:
         """The same split on another device."""
         labels = None if self.labels is None else self.labels.to(device)
@@ -133,10 +138,10 @@ class ImageData:
     def _check(self, name: SplitName) -> None:
         split = self.split(name)
         pixels = split.pixels
-        if pixels.dim() != 4 or len(pixels) == 0:
+        if pixels.dim() != 4 or pixels.numel() == 0:
             raise DataError(
-                f"the {name} images have the shape {tuple(pixels.shape)}; (n, C, H, W) with n of 1 "
-                "or more is needed"
+                f"the {name} images have the shape {tuple(pixels.shape)}; (n, C, H, W) with 1 or "
+                "more of each is needed"
             )
         if pixels.shape[1:] != self.train.pixels.shape[1:]:
             raise DataError(f"the {name} images differ in shape from the training images")

@@ -46,12 +46,12 @@ def evaluate(
     if checkpoint is None:
         say(f"evaluating {path}", quiet)
     import sxvae
-    from sxvae.data import located
+    from sxvae.data import load_again
     from sxvae.devices import threads_set
     from sxvae.evaluation import evaluate as measure
 
     model, settings = sxvae.load(path, device=device)
-    data = sxvae.load_data(located(settings.data, data_dir))
+    data = load_again(settings.data, data_dir, lambda change: say(change, quiet))
     with threads_set(threads), _progress(quiet) as on_progress:
         figures = measure(
             model,

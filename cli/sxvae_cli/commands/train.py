@@ -353,6 +353,9 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
         content = read_config(config)
         sections = RunSettings.read(content).model_dump()
     values = dict(given)
+    if "dataset" in values:  # what another one needed does not come along
+        for key in sections["data"].keys() - {"dataset", "binarization"}:
+            del sections["data"][key]
     if "z_dims" in values or "distribution" in values:
         space = _space(values.get("z_dims"), values.get("distribution"), sections["model"])
         values |= {"z_dims": space.dims, "distribution": space.families}
@@ -461,13 +464,13 @@ def _resume(
     quiet: bool,
 ) -> Run:
     directory = find_run(run, runs_dir)
-    from sxvae.data import load_data, located
+    from sxvae.data import load_again
     from sxvae.training import resume
 
     data = None
     if data_dir is not None:
         stored = RunSettings.read(read_config(directory.config)).data
-        data = load_data(located(stored, data_dir))
+        data = load_again(stored, data_dir)
     with _saying_how_to_resume(runs_dir), _observer(quiet) as observer:
         return resume(
             run,

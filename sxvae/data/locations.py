@@ -1,0 +1,40 @@
+"""Where data sets lie on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sxvae.config import DataSettings
+from sxvae.errors import DataError
+
+
+def default_data_dir() -> Path:
+    """`SXVAE_DATA_DIR` from the environment, else the user's cache folder."""
+    named = os.environ.get("SXVAE_DATA_DIR")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "sxvae"
+
+
+def data_dir(settings: DataSettings) -> Path:
+    """The folder that holds the named data sets."""
+    return Path(settings.data_dir) if settings.data_dir else default_data_dir()
+
+
+def placed_file(settings: DataSettings, name: str, address: str) -> Path:
+    """A file that the user has to put into the data set's own folder, `<data_dir>/<dataset>`.
+
+    Raises:
+        DataError: if it is not there, with the folder, the file and where it comes from.
+    """
+    folder = data_dir(settings) / settings.dataset
+    path = folder / name
+    if not path.is_file():
+        raise DataError(
+            f"{settings.dataset} is not downloaded by itself, and {name} is not in {folder}: put "
+            f"it there from {address}, or name the folder that holds {settings.dataset}/ with "
+            "--data-dir"
+        )
+    return path
