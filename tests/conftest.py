@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,6 +73,16 @@ def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "bundle"
     _run("export", trained, "--onnx", "--out", folder, cwd=folder.parent)
     return folder
+
+
+@pytest.fixture(scope="session")
+def letter_f() -> NDArray[np.uint8]:
+    """An F of zeros and ones, 28x28: no turn or reflection leaves it as it is."""
+    picture = np.zeros((28, 28), dtype=np.uint8)
+    picture[4:24, 8:12] = 1
+    picture[4:8, 8:21] = 1
+    picture[12:15, 8:17] = 1
+    return picture
 
 
 @pytest.fixture(scope="session")
