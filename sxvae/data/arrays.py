@@ -124,20 +124,25 @@ def _damaged(path: Path) -> DataError:
 
 
 def _read_npy(path: Path) -> _Arrays:
-    array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise ValueError("an archive")
-    return {_IMAGES: array}
+    with path.open("rb") as file:
+        return {_IMAGES: _array(np.load(file, allow_pickle=False))}
 
 
 def _read_npz(path: Path) -> _Arrays:
-    archive = np.load(path, allow_pickle=False)
-    if isinstance(archive, np.ndarray):
-        raise ValueError("a single array")
-    with archive:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("not an archive")
         if _IMAGES not in archive:  # others may be large: only their names matter
             return {name: np.empty(0) for name in archive.files}
-        return {name: archive[name] for name in (_IMAGES, _LABELS) if name in archive}
+        return {name: _array(archive[name]) for name in (_IMAGES, _LABELS) if name in archive}
+
+
+def _array(loaded: object) -> NDArray[Any]:
+    """What NumPy loaded, if that is an array: it may be an archive of them, or bytes."""
+    if not isinstance(loaded, np.ndarray):
+        raise ValueError("not an array")
+    return loaded
 
 
 def _read_safetensors(path: Path) -> _Arrays:
