@@ -29,6 +29,25 @@ def test_default_names_say_data_space_and_time(tmp_path: Path) -> None:
     assert new_run(tmp_path, None, SETTINGS, force=False).name != first.name
 
 
+@pytest.mark.parametrize(
+    ("dataset", "start"),
+    [
+        ("/data/own.v2.npz", "own.v2-S4xS4-2"),
+        ("images/my.cats", "my.cats-S4xS4-2"),
+        ("my pets & [others]", "my_pets_others_-S4xS4-2"),
+        ("/data/.hidden.npy", "hidden-S4xS4-2"),
+        ("..", "images-S4xS4-2"),
+        ("/", "images-S4xS4-2"),
+        ("é" * 120 + ".npy", "é" * 40 + "-S4xS4-2"),
+    ],
+)
+def test_default_names_take_a_path_s_last_part(tmp_path: Path, dataset: str, start: str) -> None:
+    data = DataSettings(dataset=dataset)
+    run = new_run(tmp_path, None, SETTINGS.model_copy(update={"data": data}), force=False)
+    assert run.name.startswith(start)
+    assert run.path.parent == tmp_path
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "/x"])
 def test_names_are_plain(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="no name for a run"):

@@ -1,0 +1,96 @@
+"""`sxvae train` and `sxvae eval` on a user's own images."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SHORT = (
+    *("--epochs", "1", "--burn-in", "0", "--kl-warmup", "0", "--eval-samples", "5"),
+    *("--h-dims", "8", "--z-dims", "2"),
+)
+
+
+def _colour_folder(folder: Path) -> None:
+    chance = np.random.default_rng(0)
+    for label, size in (("cats", 12), ("dogs", 10)):
+        (folder / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = chance.integers(0, 256, (size, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{i}.png")
+
+
+def test_a_colour_folder_from_training_to_a_change(cli: Cli, tmp_path: Path) -> None:
+    _colour_folder(tmp_path / "my pets")
+    cli("train", *SHORT, "--dataset", "my pets", "--image-size", "8,6", "--quiet")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("my_pets-S2-")
+    config = json.loads((run / "config.json").read_text())
+    assert config["model"]["input_shape"] == [3, 8, 6]
+    assert config["data"]["dataset"] == str(tmp_path / "my pets")
+    assert config["data"]["image_size"] == [8, 6]
+    stored = config["data"]["content_sha256"]
+    assert len(stored) == 64
+
+    quick = ("--samples", "2", "--json")
+    before = cli("eval", run, *quick)
+    assert before.stderr == ""
+    (tmp_path / "my pets" / "cats" / "0.png").unlink()
+    after = cli("eval", run, *quick)
+    assert json.loads(after.stdout)["images"] == 3  # of 39, not of 40
+    (line,) = after.stderr.splitlines()
+    assert "are not those that the model was trained on" in line
+    assert stored in line
+    done = cli("train", "--resume", run, "--epochs", "2", code=1)
+    (line,) = done.stderr.splitlines()
+    assert "put them back, or train another model" in line
+
+
+def test_an_array_with_channels_last_that_moves(cli: Cli, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((30, 8, 8, 3), dtype=np.float32)
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(30))
+    own = ("--dataset", "own.npz", "--split-seed", "3", "--name", "a")
+    done = cli("train", *SHORT, *own, code=1)
+    assert "say so with --channels-last" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["own.npz"]
+
+    cli("train", *SHORT, *own, "--channels-last", "--quiet")
+    config = tmp_path / "runs" / "a" / "config.json"
+    content = json.loads(config.read_text())
+    assert content["model"]["input_shape"] == [3, 8, 8]
+    assert content["data"]["split_seed"] == 3
+    # Another data set does not take over what this one needed.
+    cli("train", "--config", config, "--dataset", "digits", "--name", "b", "--quiet")
+
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "own.npz").rename(tmp_path / "archive" / "own.npz")
+    done = cli("eval", "a", "--samples", "2", code=1)
+    assert "name the folder that holds own.npz now with --data-dir" in done.stderr
+    done = cli("eval", "a", "--samples", "2", "--data-dir", "archive")
+    assert "3 of " in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("--channels-last",), 2, "channels_last: it is for your own images at a path"),
+        (("--dataset", "omniglot", "--data-dir", "."), 1, "chardata.mat is not in "),
+    ],
+)
+def test_data_that_cannot_be_are_refused_in_a_sentence(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    done = cli("train", *arguments, code=code)
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
