@@ -51,8 +51,8 @@ def load_data(settings: DataSettings | str | Path) -> ImageData:
     if is_path(settings.dataset):
         return load_path(settings)
     raise ConfigError(
-        f"there is no data set {settings.dataset!r}; choose from {', '.join(DATASETS)}, or name "
-        "your own by its path (./images), or hand it over in Python as sxvae.ImageData"
+        f"there is no data set {settings.dataset!r}; choose from {', '.join(DATASETS)}, name your "
+        "own by its path (./images), or hand your own images over in Python as sxvae.ImageData"
     )
 
 
