@@ -80,7 +80,7 @@ class ScaleHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, features) to (batch, scales)."""
-        raw = nn.functional.pad(self.linear(features), (0, 1))[..., self.sources]
+        raw = nn.functional.pad(self.linear(features), (0, 1)).index_select(-1, self.sources)
         return torch.where(self.positive, softplus(raw) + SCALE_FLOOR, raw)
 
 

@@ -21,6 +21,7 @@ import sxvae
 from sxvae.checkpoint import Checkpoint, read_checkpoint
 from sxvae.devices import resolve_device, threads_set
 from sxvae.errors import NumericalError, OutputError
+from sxvae.factors import Factor
 from sxvae.files import new_folder
 from sxvae.loading import model_of
 from sxvae.model import ProductSpaceVAE
@@ -29,8 +30,12 @@ from sxvae_export.graphs import OPSET, DecoderGraph, EncoderGraph, ports, to_onn
 from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
 
 _CHECKED_INPUTS = 256
+# A categorical likelihood has 256 numbers for a pixel, so that not all inputs are decoded at once.
+_BATCH = 32
 _GOLDEN_INPUTS = 4
 _TOLERANCE = 1e-4
+
+_Parts = dict[str, EncoderGraph | DecoderGraph]
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def export_bundle(
     Raises:
         CheckpointError: if the checkpoint can't be read.
         ConfigError: if the model has its own networks, or there is no such device.
+        NumericalError: if the model's outputs are not finite.
         OutputError: if `out` exists and may not be replaced or can't be written, or the graphs'
             outputs differ from PyTorch's by more than 1e-4.
     """
@@ -80,11 +86,13 @@ def export_bundle(
     target = Path(out)
     with threads_set(threads), new_folder(target, force, is_bundle) as folder:
         inputs = _inputs(model, _CHECKED_INPUTS)
-        protos = _graphs(model, inputs)
+        parts: _Parts = {"encoder": EncoderGraph(model), "decoder": DecoderGraph(model)}
+        protos = _graphs(parts, inputs)
         for name, proto in protos.items():
             (folder / f"{name}.onnx").write_bytes(proto.SerializeToString(deterministic=True))
-        worst = _check_against_pytorch(folder, model.to(reference_device), inputs)
-        _write_golden(folder, {name: value[:_GOLDEN_INPUTS] for name, value in inputs.items()})
+        model.to(reference_device)
+        worst = max(_check_against_pytorch(folder, name, parts[name], inputs) for name in parts)
+        _write_golden(folder, parts, inputs)
         _write_manifest(folder, source, protos)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     return Exported(target, worst, files)
@@ -98,12 +106,8 @@ def _inputs(model: ProductSpaceVAE, count: int) -> dict[str, Tensor]:
         return {"x": x, "z": model.prior().sample((count,))}
 
 
-def _graphs(model: ProductSpaceVAE, inputs: dict[str, Tensor]) -> dict[str, onnx.ModelProto]:
+def _graphs(parts: _Parts, inputs: dict[str, Tensor]) -> dict[str, onnx.ModelProto]:
     stamp = {"sxvae.format_version": str(FORMAT_VERSION), "sxvae.version": sxvae.__version__}
-    parts: dict[str, EncoderGraph | DecoderGraph] = {
-        "encoder": EncoderGraph(model),
-        "decoder": DecoderGraph(model),
-    }
     return {
         name: to_onnx(part, inputs[part.inputs[0]][:2], {**stamp, "sxvae.graph": name})
         for name, part in parts.items()
@@ -112,27 +116,23 @@ def _graphs(model: ProductSpaceVAE, inputs: dict[str, Tensor]) -> dict[str, onnx
 
 @torch.no_grad()
 def _check_against_pytorch(
-    folder: Path, model: ProductSpaceVAE, inputs: dict[str, Tensor]
+    folder: Path, name: str, part: EncoderGraph | DecoderGraph, inputs: dict[str, Tensor]
 ) -> float:
-    """The largest relative difference between onnxruntime's and PyTorch's outputs.
+    """The largest relative difference between onnxruntime's and PyTorch's outputs of a graph.
 
     Raises:
         NumericalError: if an output is not finite.
         OutputError: if it is above the tolerance.
     """
-    device = model.head.loc.weight.device
-    on_device = {name: value.to(device) for name, value in inputs.items()}
-    expected: dict[str, list[Tensor]] = {
-        "encoder": list(model.posterior_parameters(on_device["x"])[:2]),
-        "decoder": [model.decode(on_device["z"]).mean],
-    }
+    value = inputs[part.inputs[0]]
+    device = part.model.head.loc.weight.device
+    batches = [part(rows.to(device)) for rows in value.split(_BATCH)]
+    found = run_graph(folder / f"{name}.onnx", value.numpy())
     differences = []
-    for (name, outputs), value in zip(expected.items(), inputs.values(), strict=True):
-        found = run_graph(folder / f"{name}.onnx", value.numpy())
-        for ours, theirs in zip(found, outputs, strict=True):
-            reference = theirs.cpu().numpy()
-            scale = np.maximum(1, np.abs(reference))
-            differences.append(np.max(np.abs(ours - reference) / scale))
+    for ours, theirs in zip(found, zip(*batches, strict=True), strict=True):
+        reference = torch.cat(theirs).cpu().numpy()
+        scale = np.maximum(1, np.abs(reference))
+        differences.append(np.max(np.abs(ours - reference) / scale))
     worst = float(np.max(differences))  # NaN if any is, unlike the builtin max
     if not math.isfinite(worst):
         raise NumericalError(
@@ -141,7 +141,7 @@ def _check_against_pytorch(
         )
     if worst > _TOLERANCE:
         raise OutputError(
-            f"the exported graphs' outputs differ from PyTorch's by {worst:.2g}, more than "
+            f"the {name} graph's outputs differ from PyTorch's by {worst:.2g}, more than "
             f"{_TOLERANCE:g}: the bundle was not written"
         )
     return worst
@@ -150,15 +150,19 @@ def _check_against_pytorch(
 def run_graph(path: Path, value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """All outputs of a graph with one input, by a plain onnxruntime session on the CPU."""
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    outputs: list[NDArray[np.float32]] = session.run(None, {session.get_inputs()[0].name: value})
-    return outputs
+    (port,) = session.get_inputs()
+    batches = [
+        session.run(None, {port.name: value[start : start + _BATCH]})
+        for start in range(0, len(value), _BATCH)
+    ]
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
-def _write_golden(folder: Path, inputs: dict[str, Tensor]) -> None:
-    x, z = inputs["x"].numpy(), inputs["z"].numpy()
-    encoded = run_graph(folder / "encoder.onnx", x)
-    arrays = {"x": x, "z": z, "mean": run_graph(folder / "decoder.onnx", z)[0]}
-    arrays |= dict(zip(EncoderGraph.outputs, encoded, strict=True))
+def _write_golden(folder: Path, parts: _Parts, inputs: dict[str, Tensor]) -> None:
+    arrays = {name: value[:_GOLDEN_INPUTS].numpy() for name, value in inputs.items()}
+    for name, part in parts.items():
+        outputs = run_graph(folder / f"{name}.onnx", arrays[part.inputs[0]])
+        arrays |= dict(zip(part.outputs, outputs, strict=True))
     (folder / "golden.safetensors").write_bytes(save(arrays))
 
 
@@ -166,10 +170,7 @@ def _write_manifest(folder: Path, source: Checkpoint, protos: dict[str, onnx.Mod
     model, data = source.settings.model, source.settings.data
     content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "factors": [
-            {"family": f.family, "dim": f.dim, "ambient": f.ambient, "offset": f.offset}
-            for f in model.space.factors
-        ],
+        "factors": [_factor_entry(factor) for factor in model.space.factors],
         "input_shape": list(model.input_shape),
         "preprocessing": "float32 in [0, 1]; uint8 is divided by 255; no further scaling",
         "binarization": data.binarization,
@@ -202,6 +203,16 @@ def _write_manifest(folder: Path, source: Checkpoint, protos: dict[str, onnx.Mod
     content["sha256"] = digest(content)
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _factor_entry(factor: Factor) -> dict[str, str | int]:
+    entry: dict[str, str | int] = {
+        "family": factor.family,
+        "dim": factor.dim,
+        "ambient": factor.ambient,
+        "offset": factor.offset,
+    }
+    return entry if factor.covariance is None else {**entry, "covariance": factor.covariance}
 
 
 def _entry(path: Path) -> dict[str, str]:

@@ -7,12 +7,13 @@ import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
+from sxvae.heads import PosteriorParameters
 from sxvae.model import ProductSpaceVAE
 
 OPSET = 20
@@ -21,35 +22,43 @@ _IR_VERSION = 10
 
 
 class EncoderGraph(nn.Module):
-    """x (batch, C, H, W) to mean_direction (batch, ambient) and concentration (batch, spheres)."""
+    """x (batch, C, H, W) to the posterior's parameters, those without entries left out.
 
-    inputs: ClassVar[tuple[str, ...]] = ("x",)
-    outputs: ClassVar[tuple[str, ...]] = ("mean_direction", "concentration")
+    mean_direction (batch, ambient), concentration (batch, spheres) and scale (batch, scales).
+    """
+
+    inputs = ("x",)
 
     def __init__(self, model: ProductSpaceVAE) -> None:
         super().__init__()
         self.model = model
+        space = model.space
+        widths = {
+            "mean_direction": space.ambient,
+            "concentration": len(space.spheres),
+            "scale": space.scales,
+        }
+        self.outputs = tuple(name for name, width in widths.items() if width)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The posterior's parameters."""
-        loc, concentration, _ = self.model.posterior_parameters(x)
-        return loc, concentration
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """A tensor for each of `outputs`."""
+        parameters: PosteriorParameters = self.model.posterior_parameters(x)
+        return tuple(value for value in parameters if value.shape[-1])
 
 
 class DecoderGraph(nn.Module):
     """z (batch, ambient) to mean (batch, C, H, W), the likelihood's mean."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("z",)
-    outputs: ClassVar[tuple[str, ...]] = ("mean",)
+    inputs = ("z",)
+    outputs = ("mean",)
 
     def __init__(self, model: ProductSpaceVAE) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Pixel probabilities."""
-        mean: Tensor = self.model.decode(z).mean
-        return mean
+    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+        """The mean of p(x given z); z lies on unit spheres, a learned radius is in here."""
+        return (self.model.decode(z).mean,)
 
 
 def to_onnx(

@@ -6,6 +6,7 @@ be read without onnxruntime.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from sxvae_runtime.errors import (
@@ -16,7 +17,8 @@ from sxvae_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from sxvae_runtime.bundle import Bundle, Posterior, load
+    from sxvae_runtime.bundle import Bundle, Posterior
+    from sxvae_runtime.loading import load
 
 __all__ = [
     "Bundle",
@@ -28,10 +30,10 @@ __all__ = [
     "load",
 ]
 
+_HOMES = {"Bundle": "bundle", "Posterior": "bundle", "load": "loading"}
+
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (each name has its own type, above)
-    if name not in ("Bundle", "Posterior", "load"):
+    if name not in _HOMES:
         raise AttributeError(f"module 'sxvae_runtime' has no attribute {name!r}")
-    from sxvae_runtime import bundle
-
-    return getattr(bundle, name)
+    return getattr(importlib.import_module(f"sxvae_runtime.{_HOMES[name]}"), name)

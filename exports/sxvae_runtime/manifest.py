@@ -17,24 +17,45 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Factor:
-    """One sphere of the latent space.
+    """One sphere S^m of the latent space, or one Euclidean part R^m.
 
     Attributes:
-        family: the posterior's family: "vmf" or "power-spherical".
-        dim: the sphere's dimension m.
-        ambient: the number of its coordinates, m + 1.
+        family: the posterior's family: "vmf" or "power-spherical" on a sphere, or "normal".
+        dim: its dimension m.
+        ambient: the number of its coordinates, m + 1 for a sphere and m for a Euclidean part.
         offset: where they start in a latent vector.
+        covariance: of a normal posterior: "single", "diagonal" or "full"; None on a sphere.
     """
 
     family: str
     dim: int
     ambient: int
     offset: int
+    covariance: str | None = None
+
+    @property
+    def is_sphere(self) -> bool:
+        """Whether its points have norm 1."""
+        return self.family != "normal"
+
+    @property
+    def scales(self) -> int:
+        """How many numbers say a normal posterior's scale; 0 on a sphere.
+
+        One standard deviation, m of them, or the m x m entries of a Cholesky factor.
+        """
+        sizes = {"single": 1, "diagonal": self.dim, "full": self.dim**2}
+        return 0 if self.covariance is None else sizes[self.covariance]
 
     @property
     def slice(self) -> slice:
         """Its coordinates in a latent vector."""
         return slice(self.offset, self.offset + self.ambient)
+
+    @property
+    def name(self) -> str:
+        """As in the literature: S^4, R^5."""
+        return f"{'S' if self.is_sphere else 'R'}^{self.dim}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +95,16 @@ class Manifest:
     def ambient(self) -> int:
         """The length of a latent vector."""
         return sum(factor.ambient for factor in self.factors)
+
+    @property
+    def spheres(self) -> tuple[int, ...]:
+        """The places of the spheres among the factors."""
+        return tuple(place for place, factor in enumerate(self.factors) if factor.is_sphere)
+
+    @property
+    def scales(self) -> int:
+        """How many numbers say the scales of all normal posteriors."""
+        return sum(factor.scales for factor in self.factors)
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -128,10 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _parse(content: Mapping[str, Any]) -> Manifest:
     return Manifest(
-        factors=tuple(
-            Factor(str(f["family"]), int(f["dim"]), int(f["ambient"]), int(f["offset"]))
-            for f in content["factors"]
-        ),
+        factors=tuple(_factor(entry) for entry in content["factors"]),
         input_shape=tuple(int(n) for n in content["input_shape"]),
         graphs={
             name: Graph(str(graph["file"]), _ports(graph["inputs"]), _ports(graph["outputs"]))
@@ -139,6 +167,17 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         },
         golden=str(content["golden"]["file"]),
         content=dict(content),
+    )
+
+
+def _factor(entry: Mapping[str, Any]) -> Factor:
+    family = str(entry["family"])
+    return Factor(
+        family,
+        int(entry["dim"]),
+        int(entry["ambient"]),
+        int(entry["offset"]),
+        str(entry["covariance"]) if family == "normal" else None,
     )
 
 

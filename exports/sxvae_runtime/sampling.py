@@ -1,4 +1,4 @@
-"""Sampling on hyperspheres with NumPy, exact in every dimension."""
+"""Sampling on hyperspheres and Euclidean spaces with NumPy, exact in every dimension."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sample(
     """One sample for each mean direction.
 
     Args:
-        family: one of `FAMILIES`.
+        family: one of `SPHERICAL_FAMILIES`.
         loc: unit vectors, shape (..., p), p >= 2.
         concentration: k >= 0, shape (...).
         rng: where the chance comes from.
@@ -51,6 +51,35 @@ def sample(
     gap = _GAPS[family](k.reshape(-1), ambient, rng).reshape(k.shape)[..., None]
     around = uniform_directions((*mu.shape[:-1], ambient - 1), rng)
     return (1 - gap) * mu + np.sqrt(gap * (2 - gap)) * _carry_to_tangent(mu, around)
+
+
+def sample_normal(
+    loc: NDArray[Any],
+    scale: NDArray[Any],
+    covariance: str,
+    samples: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Samples of normal distributions on R^m.
+
+    Args:
+        loc: means, shape (n, m).
+        scale: positive standard deviations, shape (n, 1) for "single" and (n, m) for "diagonal"
+            covariance; the rows of lower-triangular Cholesky factors, shape (n, m * m), for "full".
+        covariance: "single", "diagonal" or "full".
+        samples: how many of each.
+        rng: where the chance comes from.
+
+    Returns:
+        Shape (samples, n, m).
+    """
+    n, dim = loc.shape
+    noise: Floats = rng.standard_normal((samples, n, dim))
+    if covariance == "full":
+        scaled: Floats = np.einsum("nij,snj->sni", scale.reshape(n, dim, dim), noise)
+    else:
+        scaled = scale * noise
+    return loc + scaled
 
 
 def _carry_to_tangent(loc: Floats, vector: Floats) -> Floats:
@@ -105,4 +134,4 @@ _GAPS: dict[str, Callable[[Floats, int, np.random.Generator], Floats]] = {
     "vmf": _von_mises_fisher_gaps,
     "power-spherical": _power_spherical_gaps,
 }
-FAMILIES = tuple(_GAPS)
+SPHERICAL_FAMILIES = tuple(_GAPS)

@@ -250,7 +250,7 @@ def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ("change", "message"),
     [
         (lambda m: m.update(format_version=2), "install a newer one"),
-        (lambda m: m["factors"][0].update(dim=7), "not spheres side by side"),
+        (lambda m: m["factors"][0].update(dim=7), "do not lie side by side"),
         (lambda m: m["factors"][0].update(family="wrapped"), "family 'wrapped' is not known"),
         (lambda m: m["factors"].pop(), "does not fit the manifest's factors"),
         (lambda m: m.update(input_shape=[1, 9, 9]), "does not fit the manifest's factors"),
