@@ -85,7 +85,7 @@ class GaussianPixels(PixelLikelihood):
             start = math.log(_INITIAL_GAUSSIAN_SCALE - GAUSSIAN_SCALE_FLOOR)
             self.log_scale = nn.Parameter(torch.tensor(start))
         else:
-            self.register_buffer("fixed_scale", torch.tensor(scale), persistent=False)
+            self.register_buffer("fixed_scale", torch.tensor(float(scale)), persistent=False)
 
     @property
     def scale(self) -> Tensor:
@@ -139,12 +139,13 @@ class CategoricalImage(Distribution):
     @property
     def mean(self) -> Tensor:
         """Shape (*batch_shape, C, H, W), in [0, 1]."""
-        return self._moment(self._values)
+        return (self.logits.softmax(dim=-3) * self._values[:, None, None]).sum(dim=-3)
 
     @property
     def variance(self) -> Tensor:
         """Shape (*batch_shape, C, H, W)."""
-        return self._moment(self._values**2) - self.mean**2
+        deviation = self._values[:, None, None] - self.mean.unsqueeze(-3)
+        return (self.logits.softmax(dim=-3) * deviation**2).sum(dim=-3)
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw images, shape (*sample_shape, *batch_shape, C, H, W)."""
@@ -177,9 +178,6 @@ class CategoricalImage(Distribution):
     @property
     def _values(self) -> Tensor:
         return torch.linspace(0, 1, LEVELS, dtype=self.logits.dtype, device=self.logits.device)
-
-    def _moment(self, values: Tensor) -> Tensor:
-        return (self.logits.softmax(dim=-3) * values[:, None, None]).sum(dim=-3)
 
 
 def pixel_likelihood(settings: ModelSettings) -> PixelLikelihood:

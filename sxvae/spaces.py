@@ -51,7 +51,7 @@ class ProductSpace:
             raise ConfigError("a product space needs at least one dimension, such as 4 or 4,4")
         for dim in dims:
             if not isinstance(dim, int) or dim < 1:
-                raise ConfigError(f"a sphere has dimension 1 or more, not {dim}")
+                raise ConfigError(f"a factor has dimension 1 or more, not {dim}")
         for family in families:
             if family not in FAMILIES:
                 raise ConfigError(
@@ -197,13 +197,19 @@ class ProductSpace:
             concentration: shape (..., spheres), k >= 0.
             scale: the normal factors' scales side by side, each as `Factor.scales` says, shape
                 (..., scales); may be left out where there are none.
+
+        Raises:
+            ValueError: if there are normal factors and no scale.
         """
         from sxvae.distributions import ProductDistribution
 
+        if scale is None:
+            if self.scales:
+                raise ValueError(f"the posterior over {self} needs a scale")
+            scale = concentration[..., :0]
         groups = []
         for key in self.groups:
             parameters = scale if key[0] == "normal" else concentration
-            assert parameters is not None  # a space with normal factors is given their scales
             columns = self._parameters[key]
             if len(columns) < parameters.shape[-1]:
                 parameters = parameters[..., columns]

@@ -190,9 +190,9 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
     ("arguments", "code", "sentence"),
     [
         (("--z-dims", ""), 2, "--z-dims: a product space needs at least one dimension"),
-        (("--z-dims", "0,4"), 2, "--z-dims: a sphere has dimension 1 or more, not 0"),
+        (("--z-dims", "0,4"), 2, "--z-dims: a factor has dimension 1 or more, not 0"),
         (("--z-dims", "a,b"), 2, "--z-dims: 'a,b' is not a list of dimensions"),
-        (("--z-dims", "-1"), 2, "--z-dims: a sphere has dimension 1 or more, not -1"),
+        (("--z-dims", "-1"), 2, "--z-dims: a factor has dimension 1 or more, not -1"),
         (("--distribution", "gauss"), 2, "--distribution: the distribution 'gauss' is not known"),
         (("--distribution", "vmf,vmf,vmf"), 2, "--distribution: 3 distributions do not fit 2"),
         (("--h-dims", "256,,2"), 2, "--h-dims: '256,,2' is not a list of widths"),
