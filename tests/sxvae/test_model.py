@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae import model as model_module
 from sxvae.errors import ConfigError, DataError
+from sxvae.factors import COVARIANCES, Covariance
 
 
 @pytest.fixture
@@ -79,6 +80,27 @@ def test_log_likelihood_equals_the_integral_on_a_circle() -> None:
     torch.testing.assert_close(
         model.importance_log_likelihood(x, 200_000), exact, atol=2e-3, rtol=0
     )
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_log_likelihood_equals_the_integral_on_a_line(covariance: Covariance) -> None:
+    """On R^1 it is an integral over the standard normal prior."""
+    space = ProductSpace.parse("1", "normal", covariance)
+    model = ProductSpaceVAE(space, (1, 2, 2), (8,)).double()
+    x = torch.tensor([[1.0, 0, 1, 1], [0, 0, 0, 1]]).double().reshape(2, 1, 2, 2)
+    line = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
+    with torch.no_grad():
+        for layer in model.decoder.modules():  # a decoder that the latent vector matters to
+            if isinstance(layer, nn.Linear):
+                layer.weight.mul_(2)
+        given_z = model.decode(line[:, None, None].expand(-1, 2, -1)).log_prob(x)
+    prior = -(line**2) / 2 - math.log(2 * math.pi) / 2
+    exact = torch.logsumexp(given_z + prior[:, None], dim=0) + math.log(24 / 20_000)
+    assert (exact - given_z[10_000]).abs().max() > 0.05  # z = 0 alone would not do
+    terms = model.importance_terms(x, 200_000)
+    # 5 standard errors.
+    assert ((terms.log_likelihood - exact).abs() < 5 / terms.effective_samples.sqrt()).all()
+    assert (terms.effective_samples > 20_000).all()
 
 
 def test_chunks_add_up_to_the_whole(

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sxvae import ProductSpace
 from sxvae.errors import ConfigError
+from sxvae.factors import COVARIANCES, FAMILIES, Covariance, Factor
 
 
 def test_parse() -> None:
@@ -47,3 +48,83 @@ def test_normalize_puts_every_factor_on_its_sphere_in_place(dims: list[int]) -> 
         part = raw[:, factor.slice]
         expected = part / part.norm(dim=-1, keepdim=True)
         torch.testing.assert_close(unit[:, factor.slice], expected)
+
+
+def test_normal_factors_are_euclidean() -> None:
+    space = ProductSpace.parse("4,8,4", "vmf,normal,power-spherical", "full")
+    assert str(space) == "S^4 x R^8 x S^4"
+    assert space.slug == "S4xR8xS4"
+    assert [factor.ambient for factor in space.factors] == [5, 8, 5]
+    assert [factor.offset for factor in space.factors] == [0, 5, 13]
+    assert (space.ambient, space.scales) == (18, 64)
+    assert (space.spheres, space.euclidean) == ((0, 2), (1,))
+    assert [factor.covariance for factor in space.factors] == [None, "full", None]
+    assert space.factors[1] == Factor("normal", 8, 5, "full")
+    assert space.factors[1].slice == slice(5, 13)
+
+
+@pytest.mark.parametrize(("covariance", "scales"), [("single", 2), ("diagonal", 5), ("full", 13)])
+def test_scales_of_each_covariance(covariance: Covariance, scales: int) -> None:
+    assert ProductSpace([3, 2], ["normal"], covariance).scales == scales
+
+
+def test_spaces_of_other_covariances_are_others() -> None:
+    diagonal = ProductSpace([3], ["normal"], "diagonal")
+    full = ProductSpace([3], ["normal"], "full")
+    assert diagonal != full
+    assert ProductSpace([3], ["normal"]) == diagonal
+    assert hash(ProductSpace([3], ["normal"])) == hash(diagonal)
+    assert ProductSpace([3], ["vmf"]) == ProductSpace([3], ["vmf"], "full")  # spheres have none
+    assert repr(full) == "ProductSpace([3], ['normal'], 'full')"
+
+
+def test_bad_covariances_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'banded' is not known; choose from single, diagonal"):
+        ProductSpace.parse("3", "normal", "banded")  # type: ignore[arg-type]
+
+
+_MIXED = st.lists(
+    st.tuples(st.integers(min_value=1, max_value=5), st.sampled_from(FAMILIES)),
+    min_size=1,
+    max_size=7,
+)
+
+
+@settings(max_examples=25, deadline=None)  # the first example pays for PyTorch's start
+@given(_MIXED, st.sampled_from(COVARIANCES))
+def test_every_factor_keeps_its_own_parameters(
+    factors: list[tuple[int, str]], covariance: Covariance
+) -> None:
+    """In any mixture a factor's part of the product is the factor alone."""
+    space = ProductSpace([m for m, _ in factors], [family for _, family in factors], covariance)
+    raw = torch.randn(2, space.ambient, dtype=torch.float64)
+    loc = space.normalize(raw)
+    for place in space.euclidean:
+        part = space.factors[place].slice
+        torch.testing.assert_close(loc[:, part], raw[:, part])
+    concentration = 1 + 5 * torch.rand(2, len(space.spheres)).double()
+    scale = torch.cat([torch.zeros(2, 0), *(_scales(space.factors[p]) for p in space.euclidean)], 1)
+    posterior = space.posterior(loc, concentration, scale.double())
+    prior = space.prior(dtype=torch.float64)
+    z = posterior.sample()
+    log_prob = posterior.log_prob_per_factor(z)
+    kl = posterior.kl_per_factor(prior)
+    start = 0
+    for place, factor in enumerate(space.factors):
+        alone = ProductSpace([factor.dim], [factor.family], covariance)
+        own = slice(start, start + factor.scales)
+        start = own.stop
+        spheres_before = sum(p < place for p in space.spheres)
+        columns = slice(spheres_before, spheres_before + factor.is_sphere)
+        q = alone.posterior(loc[:, factor.slice], concentration[:, columns], scale.double()[:, own])
+        torch.testing.assert_close(log_prob[:, place], q.log_prob(z[:, factor.slice]))
+        expected = q.kl_per_factor(alone.prior(dtype=torch.float64))[:, 0]
+        torch.testing.assert_close(kl[:, place], expected)
+    assert start == space.scales
+
+
+def _scales(factor: Factor) -> torch.Tensor:
+    if factor.covariance != "full":
+        return 0.5 + torch.rand(2, factor.scales)
+    lower = torch.randn(2, factor.dim, factor.dim).tril(-1)
+    return (lower + torch.diag_embed(0.5 + torch.rand(2, factor.dim))).flatten(1)
