@@ -31,7 +31,7 @@ from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
 
 _CHECKED_INPUTS = 256
 # A categorical likelihood has 256 numbers for a pixel, so that not all inputs are decoded at once.
-_BATCH = 32
+_BATCH = 16
 _GOLDEN_INPUTS = 4
 _TOLERANCE = 1e-4
 

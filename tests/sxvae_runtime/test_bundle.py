@@ -270,6 +270,29 @@ def test_manifests_that_do_not_fit_are_refused(
         sxvae_runtime.load(copy)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[1].update(ambient=4), "do not lie side by side"),
+        (lambda f: f[1].update(offset=2), "do not lie side by side"),
+        (lambda f: f[1].update(covariance="banded"), "'banded' is not known; install a newer"),
+        (lambda f: f[1].pop("covariance"), "incomplete"),
+        (lambda f: f[1].update(covariance="diagonal"), r"encoder\.onnx does not fit"),
+        (lambda f: f[1].update(family="vmf", ambient=4), "do not lie side by side"),
+        (lambda f: f[1].update(family="vmf", dim=2), r"encoder\.onnx does not fit"),
+        (lambda f: f.insert(0, {**f[0], "dim": 0, "ambient": 0}), "do not lie side by side"),
+    ],
+)
+def test_normal_factors_that_do_not_fit_are_refused(
+    tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], message: str
+) -> None:
+    copy = Path(shutil.copytree(FIXTURES / "bundle_v1_single", tmp_path / "bundle"))
+    # S^2 x R^3 x S^1
+    _rewrite(copy, lambda manifest: change(manifest["factors"]))
+    with pytest.raises(BundleError, match=message):
+        sxvae_runtime.load(copy)
+
+
 def test_an_edited_manifest_is_refused(copy: Path) -> None:
     path = copy / "manifest.json"
     path.write_text(path.read_text().replace('"dynamic"', '"fixed"'))
