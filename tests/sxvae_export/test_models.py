@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,8 @@ from sxvae.checkpoint import write_checkpoint
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
 from sxvae.loading import to_arrays
 from sxvae_export import Exported, export_bundle
-from tests.conftest import Cli
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _parse = ProductSpace.parse
 

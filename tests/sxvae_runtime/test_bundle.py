@@ -150,14 +150,28 @@ def test_bad_seeds_are_refused(app: sxvae_runtime.Bundle, seed: Any) -> None:
         app.sample_prior(1, seed=seed)
 
 
+def _change_golden(folder: Path, name: str, value: float) -> None:
+    """Put a number into a golden output, the manifest signed again."""
+    path = folder / "golden.safetensors"
+    golden = load_file(path)
+    golden[name][0, 0] = value
+    save_file(golden, path)
+    digest_of_golden = hashlib.sha256(path.read_bytes()).hexdigest()
+    _rewrite(folder, lambda manifest: manifest["golden"].update(sha256=digest_of_golden))
+
+
 def test_a_nan_does_not_pass_verification(copy: Path) -> None:
-    golden = load_file(copy / "golden.safetensors")
-    golden["concentration"][0, 0] = np.nan
-    save_file(golden, copy / "golden.safetensors")
-    digest_of_golden = hashlib.sha256((copy / "golden.safetensors").read_bytes()).hexdigest()
-    _rewrite(copy, lambda manifest: manifest["golden"].update(sha256=digest_of_golden))
+    _change_golden(copy, "concentration", np.nan)
     with pytest.raises(BundleError, match="differ from the golden ones by nan"):
         sxvae_runtime.load(copy).verify()
+
+
+@pytest.mark.parametrize("name", ["mean_direction", "concentration", "scale", "mean"])
+def test_every_output_is_verified(tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(FIXTURES / "bundle_v1_full", tmp_path / "bundle"))
+    _change_golden(folder, name, 7.0)
+    with pytest.raises(BundleError, match="differ from the golden ones"):
+        sxvae_runtime.load(folder).verify()
 
 
 def test_interpolation(app: sxvae_runtime.Bundle) -> None:
