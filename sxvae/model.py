@@ -20,8 +20,8 @@ from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
 # What the importance samples that are decoded at a time may take, roughly.
 _CHUNK_BYTES = 32 * 2**20
-# Channels of the convolutional decoder's widest layer at full size, values and gates.
-_WIDEST_CONVOLUTION = 64
+# Channels of the convolutional decoder's last layers at full size, values and gates.
+_CONVOLUTION_CHANNELS = 64
 
 
 class Elbo(NamedTuple):
@@ -307,8 +307,11 @@ class ProductSpaceVAE(nn.Module):
         """Numbers that the decoder holds at a time for an image, roughly."""
         settings = self.settings
         _, height, width = settings.input_shape
-        convolution = _WIDEST_CONVOLUTION * height * width if settings.decoder == "cnn" else 0
-        return max(math.prod(self.likelihood.outputs_shape(settings.input_shape)), convolution)
+        channels = 0
+        if settings.decoder == "cnn":  # a categorical one's last layer is as wide as its levels
+            channels = max(_CONVOLUTION_CHANNELS, 2 * self.likelihood.outputs_per_channel)
+        outputs = math.prod(self.likelihood.outputs_shape(settings.input_shape))
+        return max(outputs, channels * height * width)
 
     @torch.no_grad()
     def _check_decoder(self) -> None:

@@ -187,7 +187,7 @@ def _write_manifest(folder: Path, source: Checkpoint, protos: dict[str, onnx.Mod
         "golden": _entry(folder / "golden.safetensors"),
         "provenance": {
             "checkpoint_sha256": source.sha256,
-            "dataset": data.dataset,
+            "dataset": data.label,
             "epoch": source.metadata.get("epoch"),
             "metrics": source.metadata.get("metrics"),
             "versions": {

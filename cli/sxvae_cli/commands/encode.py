@@ -39,13 +39,13 @@ def encode(
     if checkpoint is None:
         say(f"encoding with {path}", quiet)
     import sxvae
-    from sxvae.data import located
+    from sxvae.data import load_again
     from sxvae.devices import threads_set
     from sxvae.embeddings import check_format, embed, write_embeddings
 
     check_format(out)
     model, settings = sxvae.load(path, device=device)
-    data = sxvae.load_data(located(settings.data, data_dir))
+    data = load_again(settings.data, data_dir, lambda change: say(change, quiet))
     with threads_set(threads):
         found = embed(model, data, split=split, samples=samples, seed=seed, limit=limit)
     write_embeddings(found, out)
