@@ -6,274 +6,64 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from sxvae.config import (
-    Binarization,
-    DataSettings,
-    LearningRateSchedule,
-    Likelihood,
-    ModelSettings,
-    Network,
-    RunSettings,
-    Settings,
-    TrainingSettings,
-)
+from sxvae.config import DataSettings, ModelSettings, RunSettings, Settings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
-from sxvae.factors import Covariance
 from sxvae.runs import find_run, new_run, read_config
 from sxvae.spaces import ProductSpace
-from sxvae_cli import options
+from sxvae_cli import options, training_options
 from sxvae_cli.console import print_json, print_line, remarks, say
 from sxvae_cli.errors import InterruptedCommandError
 from sxvae_cli.figures import print_figures
+from sxvae_cli.training_options import as_text
 
 if TYPE_CHECKING:
     from sxvae.training import Observer, Run
 
-_TRAINING = TrainingSettings()
-_DATA = DataSettings()
 _MODEL = ModelSettings(input_shape=(1, 1, 1))  # the shape comes from the data
 
 
-def _default(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def train(
-    z_dims: Annotated[
-        str | None,
-        typer.Option(
-            help="Each factor's dimension, with commas.", show_default=_default(_MODEL.z_dims)
-        ),
-    ] = None,
-    distribution: Annotated[
-        str | None,
-        typer.Option(
-            help="The posterior's family: vmf, power-spherical or normal (a Euclidean factor); one "
-            "for all, or one for each factor, with commas.",
-            show_default=_default(_MODEL.distribution),
-        ),
-    ] = None,
-    covariance: Annotated[
-        Covariance | None,
-        typer.Option(
-            help="Of normal factors: one standard deviation, one for each coordinate, or a "
-            "Cholesky factor.",
-            show_default=_MODEL.covariance,
-        ),
-    ] = None,
-    learn_radius: Annotated[
-        bool | None,
-        typer.Option(
-            "--learn-radius",
-            help="Scale the decoder's input by a learned radius for each sphere.",
-            show_default=False,
-        ),
-    ] = None,
-    h_dims: Annotated[
-        str | None,
-        typer.Option(
-            help="Widths of an MLP encoder's layers, mirrored in an MLP decoder.",
-            show_default=_default(_MODEL.hidden_dims),
-        ),
-    ] = None,
-    encoder: Annotated[
-        Network | None,
-        typer.Option(
-            help="Fully connected layers, or gated convolutions.", show_default=_MODEL.encoder
-        ),
-    ] = None,
-    decoder: Annotated[
-        Network | None, typer.Option(help="Likewise.", show_default=_MODEL.decoder)
-    ] = None,
-    likelihood: Annotated[
-        Likelihood | None,
-        typer.Option(
-            help="Of pixels: binary, real, or of 256 levels.", show_default=_MODEL.likelihood
-        ),
-    ] = None,
-    gaussian_scale: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FLOAT|learned",
-            help="The standard deviation of a Gaussian likelihood's pixels.",
-            show_default=str(_MODEL.gaussian_scale),
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="A data set's name, or the path of your own: .npy, .npz, .safetensors or a folder "
-            "of images.",
-            show_default=_DATA.dataset,
-        ),
-    ] = None,
-    channels_last: Annotated[
-        bool | None,
-        typer.Option("--channels-last", help="Your arrays are (n, H, W, C).", show_default=False),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|H,W",
-            help="Resize the images of a folder.",
-            show_default="as they are",
-        ),
-    ] = None,
-    split_seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Of the division of your own images into train, validation and test.",
-            show_default=str(_DATA.split_seed),
-        ),
-    ] = None,
+    z_dims: training_options.ZDims = None,
+    distribution: training_options.Distribution = None,
+    covariance: training_options.Covariance = None,
+    learn_radius: training_options.LearnRadius = None,
+    h_dims: training_options.HDims = None,
+    encoder: training_options.Encoder = None,
+    decoder: training_options.Decoder = None,
+    likelihood: training_options.Likelihood = None,
+    gaussian_scale: training_options.GaussianScale = None,
+    dataset: training_options.Dataset = None,
+    channels_last: training_options.ChannelsLast = None,
+    image_size: training_options.ImageSize = None,
+    split_seed: training_options.SplitSeed = None,
+    binarization: training_options.Binarization = None,
+    beta: training_options.Beta = None,
+    kl_warmup: training_options.KlWarmup = None,
+    kl_freeze: training_options.KlFreeze = None,
+    kl_target: training_options.KlTarget = None,
+    train_samples: training_options.TrainSamples = None,
+    epochs: training_options.Epochs = None,
+    lr: training_options.Lr = None,
+    lr_schedule: training_options.LrSchedule = None,
+    max_grad_norm: training_options.MaxGradNorm = None,
+    batch_size: training_options.BatchSize = None,
+    seed: training_options.Seed = None,
+    max_restarts: training_options.MaxRestarts = None,
+    val_every: training_options.ValEvery = None,
+    val_log_likelihood: training_options.ValLogLikelihood = None,
+    burn_in: training_options.BurnIn = None,
+    look_ahead: training_options.LookAhead = None,
+    min_improvement: training_options.MinImprovement = None,
+    save_every: training_options.SaveEvery = None,
+    eval_samples: training_options.EvalSamples = None,
+    sample_every: training_options.SampleEvery = None,
+    tensorboard: training_options.Tensorboard = None,
+    config: training_options.Config = None,
+    resume: training_options.Resume = None,
+    name: training_options.Name = None,
     data_dir: options.DataDir = None,
-    binarization: Annotated[
-        Binarization | None,
-        typer.Option(
-            help="Grey training images become binary anew each time (dynamic) or once (fixed); "
-            "none takes images that are binary already.",
-            show_default=_DATA.binarization,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Passes over the training images.", show_default=str(_TRAINING.epochs)),
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(help="Adam's learning rate.", show_default=str(_TRAINING.lr))
-    ] = None,
-    lr_schedule: Annotated[
-        LearningRateSchedule | None,
-        typer.Option(
-            help="The learning rate stays, or falls as a cosine towards 0.",
-            show_default=_TRAINING.lr_schedule,
-        ),
-    ] = None,
-    max_grad_norm: Annotated[
-        float | None,
-        typer.Option(help="Scale larger gradients down to this norm.", show_default="no limit"),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images a step.", show_default=str(_TRAINING.batch_size))
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of all chance.", show_default=str(_TRAINING.seed))
-    ] = None,
-    kl_warmup: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs over which the KL's weight grows from 0; 0 for none.",
-            show_default=str(_TRAINING.kl_warmup),
-        ),
-    ] = None,
-    kl_freeze: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs before warm-up in which the KL's weight is 0.",
-            show_default=str(_TRAINING.kl_freeze),
-        ),
-    ] = None,
-    kl_target: Annotated[
-        float | None,
-        typer.Option(
-            help="Hold each image's weighted KL near this, nats.",
-            show_default=str(_TRAINING.kl_target),
-        ),
-    ] = None,
-    beta: Annotated[
-        float | None,
-        typer.Option(help="The KL's weight after warm-up.", show_default=str(_TRAINING.beta)),
-    ] = None,
-    train_samples: Annotated[
-        int | None,
-        typer.Option(
-            help="Posterior samples an image; above 1 the importance-weighted bound is trained.",
-            show_default=str(_TRAINING.train_samples),
-        ),
-    ] = None,
-    val_every: Annotated[
-        int | None,
-        typer.Option(help="Epochs between validations.", show_default=str(_TRAINING.val_every)),
-    ] = None,
-    val_log_likelihood: Annotated[
-        int | None,
-        typer.Option(
-            help="Importance samples of the log-likelihood at each validation; 0 for none.",
-            show_default=str(_TRAINING.val_log_likelihood),
-        ),
-    ] = None,
-    look_ahead: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs without a better validation ELBO after which training stops.",
-            show_default=str(_TRAINING.look_ahead),
-        ),
-    ] = None,
-    burn_in: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs before the best model is chosen and early stopping counts.",
-            show_default=str(_TRAINING.burn_in),
-        ),
-    ] = None,
-    min_improvement: Annotated[
-        float | None,
-        typer.Option(
-            help="Nats by which the validation ELBO must rise to count as better.",
-            show_default=str(_TRAINING.min_improvement),
-        ),
-    ] = None,
-    save_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs between writes of all that resuming needs.",
-            show_default=str(_TRAINING.save_every),
-        ),
-    ] = None,
-    max_restarts: Annotated[
-        int | None,
-        typer.Option(
-            help="How often a loss or gradient that is not finite sends training back to the last "
-            "good epoch.",
-            show_default=str(_TRAINING.max_restarts),
-        ),
-    ] = None,
-    eval_samples: Annotated[
-        int | None,
-        typer.Option(
-            help="Importance samples of the test figures at the end; 0 leaves them out.",
-            show_default=str(_TRAINING.eval_samples),
-        ),
-    ] = None,
-    sample_every: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs between pictures under samples/; 0 for none.",
-            show_default=str(_TRAINING.sample_every),
-        ),
-    ] = None,
-    tensorboard: Annotated[
-        bool | None,
-        typer.Option(
-            "--tensorboard", help="Log the metrics for TensorBoard too.", show_default=False
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Take the settings of this config.json; options beside it come first."),
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Go on with a run, by its folder or name."),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(help="The run's name.", show_default="<dataset>-<space>-<UTC time>"),
-    ] = None,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     force: options.Force = False,
     device: options.Device = "auto",
@@ -384,7 +174,7 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
 
 def _space(z_dims: str | None, distribution: str | None, stored: dict[str, Any]) -> ProductSpace:
     """The space that the two options say; what one leaves out comes from what is stored."""
-    dims = z_dims if z_dims is not None else _default(stored.get("z_dims", _MODEL.z_dims))
+    dims = z_dims if z_dims is not None else as_text(stored.get("z_dims", _MODEL.z_dims))
     try:
         families = ProductSpace.parse(dims).families
     except ConfigError as error:
@@ -393,7 +183,7 @@ def _space(z_dims: str | None, distribution: str | None, stored: dict[str, Any])
     if len(kept) > 1:  # each sphere has its own: they fit the stored dimensions only
         kept = tuple(stored["distribution"])
     try:
-        return ProductSpace.parse(dims, distribution or _default(kept))
+        return ProductSpace.parse(dims, distribution or as_text(kept))
     except ConfigError as error:
         raise ConfigError(f"--distribution: {error}") from None
 
