@@ -121,6 +121,7 @@ class Trainer:
                 self._save_best(self.metrics)
             return self._evaluate_best() if self.config.eval_samples else None
         except NumericalError as error:
+            self._save_good()
             raise NumericalError(
                 f"after {self.saved} epochs, which are saved in {self.run.last}: {error}; train "
                 "again with a lower --lr, --max-grad-norm 1 or a longer --kl-warmup"
@@ -152,10 +153,11 @@ class Trainer:
             self.epoch, metrics["val_elbo"], self.config.val_every
         )
         self.metrics = metrics
-        # The order matters to a kill between any two: resuming repeats what `last` does not know.
-        self.run.append_metrics({**metrics, "seconds": round(time.perf_counter() - start, 3)})
         if self.config.sample_every and self.epoch % self.config.sample_every == 0:
             self._picture()
+        # From here on the epoch counts. The order matters to a kill between any two: resuming
+        # repeats what `last` does not know.
+        self.run.append_metrics({**metrics, "seconds": round(time.perf_counter() - start, 3)})
         if is_best:
             self._save_best(metrics)
         self._good = self._snapshot()
@@ -242,7 +244,7 @@ class Trainer:
         Raises:
             NumericalError: if it did.
         """
-        figures = np.hstack([value for value in metrics.values() if value is not None])
+        figures = np.hstack(list(metrics.values()))
         weights_finite = all(bool(p.isfinite().all()) for p in self.model.parameters())
         if not (np.isfinite(figures).all() and weights_finite):
             raise _NonFiniteError({**metrics, "weights_finite": weights_finite})
@@ -321,6 +323,7 @@ class Trainer:
     @torch.no_grad()
     def _picture(self) -> None:
         """Originals, their reconstructions and prior samples, a row each."""
+        self.model.eval()
         x = self.validation.grey(slice(0, _PICTURED))
         with seeded(self.config.seed, "pictures", self.device):
             prior = self.model.decode(self.model.prior().sample((len(x),))).mean

@@ -147,7 +147,7 @@ def test_a_fault_that_stays_ends_training_with_a_good_last_checkpoint(
 ) -> None:
     model = untrained()
     _Calls(model.decoder, lambda count: count > 8)
-    config = CONFIG.model_copy(update={"max_restarts": restarts, "save_every": 2})
+    config = CONFIG.model_copy(update={"max_restarts": restarts, "save_every": 3})
     with pytest.raises(NumericalError, match="after 2 epochs, which are saved in") as caught:
         fit(model, few_digits, config, name="a", runs_dir=tmp_path)
     assert ("after 2 restarts" in str(caught.value)) == (restarts == 2)
@@ -158,6 +158,28 @@ def test_a_fault_that_stays_ends_training_with_a_good_last_checkpoint(
     assert last.metadata["epoch"] == 2
     assert all(np.isfinite(array).all() for array in last.tensors.values())
     assert resume("a", runs_dir=tmp_path, data=few_digits, epochs=8).epochs == 8
+
+
+def test_a_picture_that_is_not_finite_is_a_fault_of_its_epoch(
+    few_digits: ImageData, untrained: Untrained, tmp_path: Path
+) -> None:
+    pictured = 0
+
+    def spoil_the_first(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        nonlocal pictured
+        if module.training or len(output) != 16:  # the pictures' own number of images
+            return output
+        pictured += 1
+        return output * torch.nan if pictured == 1 else output
+
+    model = untrained()
+    model.decoder.register_forward_hook(spoil_the_first)
+    config = CONFIG.model_copy(update={"sample_every": 3})
+    run = fit(model, few_digits, config, name="a", runs_dir=tmp_path)
+    (restart,) = _restarts(run.directory)
+    assert restart["back_to_epoch"] == 2
+    assert [line["epoch"] for line in run.history] == [1, 2, 3, 4, 5, 6]
+    assert len(list(run.directory.samples.iterdir())) == 2
 
 
 def test_a_restarted_run_is_resumed_bit_for_bit(
