@@ -1,4 +1,4 @@
-"""Pictures. Needs no PyTorch: images come as NumPy arrays."""
+"""Images side by side as one plain picture. Needs neither PyTorch nor matplotlib."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # Small images are enlarged by a whole factor, so that a picture can be looked at as it is.
 _LEGIBLE_SIDE = 32
-_GAP = 2
+# White pixels around each.
+GAP = 2
 
 
 def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
@@ -44,12 +45,12 @@ def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
     columns = min(n, columns or math.ceil(math.sqrt(n)))
     rows = math.ceil(n / columns)
     zoom = max(1, math.ceil(_LEGIBLE_SIDE / min(height, width)))
-    cell = (height * zoom + _GAP, width * zoom + _GAP)
-    canvas = np.full((rows * cell[0] + _GAP, columns * cell[1] + _GAP, channels), 255, np.uint8)
+    cell = (height * zoom + GAP, width * zoom + GAP)
+    canvas = np.full((rows * cell[0] + GAP, columns * cell[1] + GAP, channels), 255, np.uint8)
     pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     enlarged = pixels.transpose(0, 2, 3, 1).repeat(zoom, axis=1).repeat(zoom, axis=2)
     for i, image in enumerate(enlarged):
-        top, left = (i // columns) * cell[0] + _GAP, (i % columns) * cell[1] + _GAP
+        top, left = (i // columns) * cell[0] + GAP, (i % columns) * cell[1] + GAP
         canvas[top : top + height * zoom, left : left + width * zoom] = image
     return Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
 

@@ -1,0 +1,230 @@
+"""Where a data set's codes lie: a panel for each factor, coloured by label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.patheffects as effects
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from sxvae.errors import DataError
+from sxvae.plotting.coder import (
+    CodedFactor,
+    Coder,
+    Floats,
+    chosen_places,
+    finite_codes,
+    is_sphere,
+    panel_name,
+)
+from sxvae.plotting.geometry import Points, hammer, principal, principal_geodesics, unit
+from sxvae.plotting.panels import panels
+from sxvae.plotting.style import GREY, class_styles, styled
+
+# The order in which points are drawn, so that no class lies on top because it is the last.
+_SHUFFLE_SEED = 0
+_MOST_IN_LEGEND = 30
+_OUTLINE = "#b5b5b5"
+_INNERMOST_RING = 0.45
+_LONG_MAP = 2
+
+
+@styled
+def embedding(coder: Coder, x: Floats, labels: NDArray[Any] | None = None) -> Figure:
+    """The mean codes of images.
+
+    S^1 is drawn as a knob: a ring for each class around one circle. S^2 is drawn in the Hammer
+    projection, which keeps areas; R^1 as a row for each class, R^2 as it is. Larger spheres are
+    seen along their two principal geodesic directions, larger Euclidean factors along their two
+    principal components, with the share of the variance that these hold.
+
+    Args:
+        coder: the model.
+        x: images in [0, 1], shape (n, C, H, W).
+        labels: a class for each image, shape (n,); None draws all points alike.
+
+    Raises:
+        DataError: if there is no image, they have another shape than the model's, or there are not
+            as many labels.
+        NumericalError: if a code is not finite.
+    """
+    if labels is not None and labels.shape != (len(x),):
+        raise DataError(f"the labels have the shape {labels.shape}; ({len(x)},) is needed")
+    loc = finite_codes(coder, x)[0].astype(np.float64)
+    classes = _Classes(len(x), labels)
+    factors = coder.factors
+    figure, axes = panels([_LONG_MAP if _is_globe(factor) else 1 for factor in factors])
+    for place, panel in zip(chosen_places(factors, None), axes, strict=True):
+        panel.set_title(panel_name(factors, place))
+        _draw(panel, factors[place], loc[:, factors[place].slice], classes)
+    classes.add_legend(figure)
+    return figure
+
+
+class _Classes:
+    """Which points belong together, and how each group is drawn."""
+
+    def __init__(self, n: int, labels: NDArray[Any] | None) -> None:
+        self.labelled = labels is not None
+        groups = np.zeros(n, dtype=int) if labels is None else labels
+        names, self.index = np.unique(groups, return_inverse=True)
+        self.names = [str(name) for name in names]
+        self.styles = class_styles(len(names)) if self.labelled else [(GREY, "o")]
+        self.order = np.random.default_rng(_SHUFFLE_SEED).permutation(n)
+
+    def scatter(self, panel: Axes, points: Points) -> None:
+        """Draw points (n, 2)."""
+        size = float(np.clip(20_000 / len(points), 1.5, 14))
+        markers = np.array([marker for _, marker in self.styles])[self.index]
+        colours = np.array([colour for colour, _ in self.styles])[self.index]
+        for marker in dict.fromkeys(marker for _, marker in self.styles):
+            shown = self.order[markers[self.order] == marker]
+            panel.scatter(
+                points[shown, 0],
+                points[shown, 1],
+                c=colours[shown],
+                marker=marker,
+                s=size,
+                linewidths=0,
+                alpha=0.7,
+                rasterized=True,  # thousands of points as vectors are slow to show
+            )
+
+    def name_at(self, panel: Axes, places: Points) -> None:
+        """Write each class's name, outlined in white, at its place (classes, 2)."""
+        if not self.labelled or len(self.names) > _MOST_IN_LEGEND:
+            return
+        for name, (colour, _), (x, y) in zip(self.names, self.styles, places, strict=True):
+            text = panel.text(x, y, name, color=colour, ha="center", va="center", weight="bold")
+            text.set_path_effects([effects.withStroke(linewidth=2.5, foreground="white")])
+
+    def medians(self, points: Points) -> Points:
+        """The middle of each class, coordinate by coordinate."""
+        return np.stack([np.median(points[self.index == i], axis=0) for i in self._all()])
+
+    def directions(self, points: Points) -> Points:
+        """The mean direction of each class."""
+        return unit(np.stack([points[self.index == i].mean(axis=0) for i in self._all()]))
+
+    def _all(self) -> range:
+        return range(len(self.names))
+
+    def add_legend(self, figure: Figure) -> None:
+        """The classes below all panels, where they are labelled and can be told apart."""
+        if not self.labelled or len(self.names) > _MOST_IN_LEGEND:
+            return
+        handles = [
+            Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5, label=name)
+            for name, (colour, marker) in zip(self.names, self.styles, strict=True)
+        ]
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=min(10, len(handles)),
+            handletextpad=0.1,
+            columnspacing=1.0,
+        )
+
+
+def _is_globe(factor: CodedFactor) -> bool:
+    return is_sphere(factor) and factor.dim == 2
+
+
+def _draw(panel: Axes, factor: CodedFactor, points: Points, classes: _Classes) -> None:
+    if is_sphere(factor):
+        draw = {1: _knob, 2: _globe}.get(factor.dim, _geodesics)
+    else:
+        draw = {1: _rows, 2: _plane}.get(factor.dim, _components)
+    draw(panel, points, classes)
+
+
+def _knob(panel: Axes, points: Points, classes: _Classes) -> None:
+    """S^1: the angle is the code's, the ring says the class."""
+    rings = len(classes.names)
+    radii = np.linspace(1, _INNERMOST_RING, rings)
+    width = (1 - _INNERMOST_RING) / max(rings, 4)
+    jitter = np.random.default_rng(_SHUFFLE_SEED).uniform(-0.35, 0.35, len(points)) * width
+    angles = np.linspace(0, 2 * np.pi, 181)
+    for radius in radii:
+        panel.plot(radius * np.cos(angles), radius * np.sin(angles), color=_OUTLINE, lw=0.4)
+    classes.scatter(panel, points * (radii[classes.index] + jitter)[:, None])
+    for degrees in range(0, 360, 90):
+        x, y = 1.17 * np.cos(np.radians(degrees)), 1.17 * np.sin(np.radians(degrees))
+        panel.text(x, y, f"{degrees}°", ha="center", va="center", fontsize=8, color=GREY)
+    _bare(panel, (1.32, 1.32))
+
+
+def _globe(panel: Axes, points: Points, classes: _Classes) -> None:
+    """S^2 in the Hammer projection, with a graticule of 30 by 45 degrees."""
+    latitudes, longitudes = np.radians(np.arange(-60, 61, 30)), np.radians(np.arange(-180, 181, 45))
+    fine = np.linspace(-1, 1, 181)
+    for latitude in latitudes:
+        panel.plot(*_map_line(np.pi * fine, np.full(181, latitude)), color=_OUTLINE, lw=0.4)
+    for longitude in longitudes:
+        edge = abs(longitude) > 3.1
+        line = _map_line(np.full(181, longitude), np.pi / 2 * fine)
+        panel.plot(*line, color=GREY if edge else _OUTLINE, lw=0.9 if edge else 0.4)
+    globe = unit(points)
+    classes.scatter(panel, hammer(globe))
+    classes.name_at(panel, hammer(classes.directions(globe)))
+    _bare(panel, (2.9, 1.5))
+
+
+def _map_line(longitude: Points, latitude: Points) -> Points:
+    # A little inside, where the date line would jump from one edge to the other.
+    longitude = longitude * (1 - 1e-9)
+    x = np.cos(latitude) * np.cos(longitude)
+    y = np.cos(latitude) * np.sin(longitude)
+    return hammer(np.stack([x, y, np.sin(latitude)], axis=-1)).T
+
+
+def _geodesics(panel: Axes, points: Points, classes: _Classes) -> None:
+    """S^m, m >= 3: the tangent plane at the Fréchet mean."""
+    seen, share = principal_geodesics(unit(points))
+    _scatter_named(panel, seen, classes)
+    panel.set_xlabel(f"geodesic direction 1 (rad)\n1 and 2: {share:.0%} of the variance")
+    panel.set_ylabel("geodesic direction 2 (rad)")
+
+
+def _components(panel: Axes, points: Points, classes: _Classes) -> None:
+    """R^m, m >= 3."""
+    seen, share = principal(points)
+    _scatter_named(panel, seen, classes)
+    panel.set_xlabel(f"component 1\n1 and 2: {share:.0%} of the variance")
+    panel.set_ylabel("component 2")
+
+
+def _plane(panel: Axes, points: Points, classes: _Classes) -> None:
+    """R^2."""
+    _scatter_named(panel, points, classes)
+    panel.set_xlabel("coordinate 1")
+    panel.set_ylabel("coordinate 2")
+
+
+def _rows(panel: Axes, points: Points, classes: _Classes) -> None:
+    """R^1: a row for each class."""
+    jitter = np.random.default_rng(_SHUFFLE_SEED).uniform(-0.3, 0.3, len(points))
+    classes.scatter(panel, np.stack([points[:, 0], classes.index + jitter], axis=-1))
+    panel.set_xlabel("coordinate")
+    few = len(classes.names) <= _MOST_IN_LEGEND
+    panel.set_yticks(range(len(classes.names)), classes.names if classes.labelled and few else [])
+    panel.invert_yaxis()
+
+
+def _scatter_named(panel: Axes, points: Points, classes: _Classes) -> None:
+    classes.scatter(panel, points)
+    classes.name_at(panel, classes.medians(points))
+    panel.set_aspect("equal", adjustable="datalim")
+
+
+def _bare(panel: Axes, limits: Sequence[float]) -> None:
+    """No axes, equal scales, and room for what is drawn."""
+    panel.set_axis_off()
+    panel.set_aspect("equal")
+    panel.set_xlim(-limits[0], limits[0])
+    panel.set_ylim(-limits[1], limits[1])

@@ -1,0 +1,129 @@
+"""How figures look, and how they are written: the same call gives the same bytes."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from sxvae.errors import ConfigError
+from sxvae.files import write_atomically
+
+_Parameters = ParamSpec("_Parameters")
+
+# Printed at its own size no letter is smaller than 8 points.
+_STYLE: Any = {  # matplotlib's type lists every setting there is
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.4,
+    "figure.facecolor": "white",
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.04,
+    "svg.hashsalt": "sxvae",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+OKABE_ITO = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#F0E442",
+)
+# Paul Tol's "muted" colours and black, for more classes than those.
+_MUTED = (
+    "#332288",
+    "#88CCEE",
+    "#44AA99",
+    "#117733",
+    "#999933",
+    "#DDCC77",
+    "#CC6677",
+    "#882255",
+    "#AA4499",
+    "#000000",
+)
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+
+GREY = "#767676"
+
+# What a file may end in, with what keeps the time of writing and versions out of it.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+_DPI = 200
+
+
+def styled(draw: Callable[_Parameters, Figure]) -> Callable[_Parameters, Figure]:
+    """Draw in the style of this file; matplotlib's own settings are as before afterwards."""
+
+    @functools.wraps(draw)
+    def drawn(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> Figure:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def class_styles(count: int) -> list[tuple[str, str]]:
+    """A colour and a marker for each of so many classes.
+
+    Up to 8 classes differ in Okabe and Ito's colours and up to 10 in Paul Tol's; with more than
+    that the colours come again with another marker.
+    """
+    colours = OKABE_ITO if count <= len(OKABE_ITO) else _MUTED
+    return [
+        (colours[i % len(colours)], _MARKERS[i // len(colours) % len(_MARKERS)])
+        for i in range(count)
+    ]
+
+
+def file_format(path: Path) -> str:
+    """The format that a file's ending says: "png", "svg" or "pdf".
+
+    Raises:
+        ConfigError: if it is another.
+    """
+    ending = path.suffix[1:].lower()
+    if ending not in _METADATA:
+        raise ConfigError(f"{path} says no format of a picture: end it in .png, .svg or .pdf")
+    return ending
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """A figure as "png" (200 dots an inch), "svg" or "pdf"."""
+    content = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(content, format=kind, dpi=_DPI, metadata=_METADATA[kind])
+    return content.getvalue()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all, in the format that the file's ending says.
+
+    Raises:
+        ConfigError: if the ending says none.
+        OutputError: if the file can't be written.
+    """
+    write_atomically(path, figure_bytes(figure, file_format(path)))
