@@ -10,7 +10,19 @@ import typer
 
 from sxvae.errors import ConfigError, SxvaeError
 from sxvae_cli import options
-from sxvae_cli.commands import encode, evaluate, export, inspect, sample, train, verify
+from sxvae_cli.commands import (
+    encode,
+    evaluate,
+    export,
+    inspect,
+    interpolate,
+    plot,
+    reconstruct,
+    report,
+    sample,
+    train,
+    verify,
+)
 from sxvae_cli.console import say
 from sxvae_cli.errors import InterruptedCommandError
 from sxvae_runtime.errors import RuntimeBundleError
@@ -34,6 +46,10 @@ app.command("eval")(evaluate.evaluate)
 app.command("encode")(encode.encode)
 app.command("export")(export.export)
 app.command("sample")(sample.sample)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("interpolate")(interpolate.interpolate)
+app.add_typer(plot.app, name="plot")
+app.command("report")(report.report)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(verify.verify)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sxvae.config import SplitName
+
 debug_wanted = False
 
 
@@ -24,6 +26,18 @@ Checkpoint = Annotated[
         show_default="the newest run's best",
     ),
 ]
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN|CKPT|BUNDLE]",
+        help="A run, a checkpoint, or a bundle (which needs no PyTorch).",
+        show_default="the newest run's best",
+    ),
+]
+Run = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="A run's folder or name.", show_default="the newest run"),
+]
 RunsDir = Annotated[Path, typer.Option(help="The folder where runs are kept.")]
 DataDir = Annotated[
     str | None,
@@ -40,9 +54,40 @@ Threads = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks on stderr.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there, if it is ours.")]
-ForceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Take the first so many images.", show_default="all")
+]
+ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+Picture = Annotated[
+    Path, typer.Option(help="The file to write; .png, .svg or .pdf says the format.")
+]
+Page = Annotated[Path, typer.Option(help="The HTML file to write.")]
+Images = Annotated[
+    Path | None,
+    typer.Option(
+        help="Images of your own: a .npy file, or a .npz file with x and perhaps labels y.",
+        show_default="the split of the data set that the model was trained on",
+    ),
+]
+Split = Annotated[
+    SplitName | None,
+    typer.Option(
+        help="Which images of the model's own data set.",
+        show_default="test",
+    ),
+]
+Prior = Annotated[
+    bool, typer.Option("--prior", help="Start from draws from the prior instead of images.")
+]
+PriorSeed = Annotated[int, typer.Option(min=0, help="Of the prior draws.")]
+Factors = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--factor",
+        min=1,
+        help="Show this factor, counted from 1; may be given several times.",
+        show_default="all",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Debug = Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from sxvae.plotting.coder import (
     CodedFactor,
     Coder,
     Floats,
-    chosen_places,
     finite_codes,
     is_sphere,
     panel_name,
@@ -30,18 +30,20 @@ from sxvae.plotting.style import GREY, class_styles, styled
 _SHUFFLE_SEED = 0
 _MOST_IN_LEGEND = 30
 _OUTLINE = "#b5b5b5"
-_INNERMOST_RING = 0.45
-_LONG_MAP = 2
+_INNERMOST_RADIUS = 0.25
+_KNOB_BINS = 90
+_COLUMNS, _PANEL_HEIGHT = 2, 2.8
 
 
 @styled
 def embedding(coder: Coder, x: Floats, labels: NDArray[Any] | None = None) -> Figure:
     """The mean codes of images.
 
-    S^1 is drawn as a knob: a ring for each class around one circle. S^2 is drawn in the Hammer
-    projection, which keeps areas; R^1 as a row for each class, R^2 as it is. Larger spheres are
-    seen along their two principal geodesic directions, larger Euclidean factors along their two
-    principal components, with the share of the variance that these hold.
+    S^1 is drawn as a knob: rings around the circle, one for each class, the first outermost, as
+    strong in colour at an angle as the class is dense there. S^2 is drawn in the Hammer projection,
+    which keeps areas; R^1 as a row for each class, R^2 as it is. Larger spheres are seen along
+    their two principal geodesic directions, larger Euclidean factors along their two principal
+    components, with the share of the variance that these hold.
 
     Args:
         coder: the model.
@@ -58,8 +60,8 @@ def embedding(coder: Coder, x: Floats, labels: NDArray[Any] | None = None) -> Fi
     loc = finite_codes(coder, x)[0].astype(np.float64)
     classes = _Classes(len(x), labels)
     factors = coder.factors
-    figure, axes = panels([_LONG_MAP if _is_globe(factor) else 1 for factor in factors])
-    for place, panel in zip(chosen_places(factors, None), axes, strict=True):
+    figure, axes = panels(len(factors), _COLUMNS, _PANEL_HEIGHT)
+    for place, panel in enumerate(axes):
         panel.set_title(panel_name(factors, place))
         _draw(panel, factors[place], loc[:, factors[place].slice], classes)
     classes.add_legend(figure)
@@ -131,10 +133,6 @@ class _Classes:
         )
 
 
-def _is_globe(factor: CodedFactor) -> bool:
-    return is_sphere(factor) and factor.dim == 2
-
-
 def _draw(panel: Axes, factor: CodedFactor, points: Points, classes: _Classes) -> None:
     if is_sphere(factor):
         draw = {1: _knob, 2: _globe}.get(factor.dim, _geodesics)
@@ -144,19 +142,27 @@ def _draw(panel: Axes, factor: CodedFactor, points: Points, classes: _Classes) -
 
 
 def _knob(panel: Axes, points: Points, classes: _Classes) -> None:
-    """S^1: the angle is the code's, the ring says the class."""
-    rings = len(classes.names)
-    radii = np.linspace(1, _INNERMOST_RING, rings)
-    width = (1 - _INNERMOST_RING) / max(rings, 4)
-    jitter = np.random.default_rng(_SHUFFLE_SEED).uniform(-0.35, 0.35, len(points)) * width
-    angles = np.linspace(0, 2 * np.pi, 181)
-    for radius in radii:
-        panel.plot(radius * np.cos(angles), radius * np.sin(angles), color=_OUTLINE, lw=0.4)
-    classes.scatter(panel, points * (radii[classes.index] + jitter)[:, None])
+    """S^1: a ring for each class, as strong in colour at an angle as the class is dense there."""
+    edges = np.linspace(-np.pi, np.pi, _KNOB_BINS + 1)
+    radii = np.linspace(1, _INNERMOST_RADIUS, len(classes.names) + 1)
+    angles = np.arctan2(points[:, 1], points[:, 0])
+    names_at = []
+    for ring, (colour, _) in enumerate(classes.styles):
+        density = np.histogram(angles[classes.index == ring], edges)[0]
+        strength = (density / density.max())[None, :, None]
+        wedges = 1 - strength * (1 - np.array(to_rgb(colour)))
+        band = (radii[ring] + np.array([0, 0.92]) * (radii[ring + 1] - radii[ring]))[:, None]
+        x, y = band * np.cos(edges), band * np.sin(edges)
+        panel.pcolormesh(x, y, wedges, edgecolors="face", linewidth=0.3, rasterized=True)
+        for radius in band:
+            panel.plot(radius * np.cos(edges), radius * np.sin(edges), color=_OUTLINE, lw=0.4)
+        mode = edges[np.argmax(density)] + np.pi / _KNOB_BINS
+        names_at.append(band.mean() * np.array([np.cos(mode), np.sin(mode)]))
+    classes.name_at(panel, np.stack(names_at))
     for degrees in range(0, 360, 90):
-        x, y = 1.17 * np.cos(np.radians(degrees)), 1.17 * np.sin(np.radians(degrees))
-        panel.text(x, y, f"{degrees}°", ha="center", va="center", fontsize=8, color=GREY)
-    _bare(panel, (1.32, 1.32))
+        right, up = 1.16 * np.cos(np.radians(degrees)), 1.12 * np.sin(np.radians(degrees))
+        panel.text(right, up, f"{degrees}°", ha="center", va="center", fontsize=8, color=GREY)
+    _bare(panel, (1.3, 1.2))
 
 
 def _globe(panel: Axes, points: Points, classes: _Classes) -> None:

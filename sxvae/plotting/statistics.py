@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from sxvae.errors import DataError
@@ -27,7 +28,8 @@ from sxvae.plotting.style import GREY, OKABE_ITO, class_styles, styled
 _BINS = 40
 # Where the largest value is so many times the smallest, the axis is logarithmic.
 _LOG_FROM = 20
-_PANEL_HEIGHT = 1.9
+_COLUMNS, _PANEL_HEIGHT = 3, 1.9
+_DASHED = (0, (4, 2))
 _TRAINING, _VALIDATION = OKABE_ITO[1], OKABE_ITO[0]
 
 
@@ -49,7 +51,7 @@ def concentrations(coder: Coder, x: Floats) -> Figure:
     _, concentration, scale = finite_codes(coder, x)
     spheres = iter(concentration.T.astype(np.float64))
     deviations = iter(_mean_deviations(coder.factors, scale))
-    figure, axes = panels([1] * len(coder.factors), _PANEL_HEIGHT)
+    figure, axes = panels(len(coder.factors), _COLUMNS, _PANEL_HEIGHT)
     for place, panel in enumerate(axes):
         round_one = is_sphere(coder.factors[place])
         values = next(spheres) if round_one else next(deviations)
@@ -122,7 +124,7 @@ def training(
         {**m, "elbo": m["reconstruction"] - m["kl"]} if "reconstruction" in m else m
         for m in metrics
     ]
-    figure, axes = panels([1] * 5, _PANEL_HEIGHT)
+    figure, [*axes, legend] = panels(6, _COLUMNS, _PANEL_HEIGHT)
     loss, elbo, reconstruction, kl, weight = axes
     _curve(loss, history, "loss", _TRAINING)
     loss.set_title("loss (nats)")
@@ -142,18 +144,21 @@ def training(
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if best_epoch is not None:
-            panel.axvline(best_epoch, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
-    elbo.legend(loc="lower right")
-    if best_epoch is not None:
-        weight.annotate(
-            f" best: epoch {best_epoch}",
-            (best_epoch, 0.04),
-            xycoords=("data", "axes fraction"),
-            ha="right" if best_epoch > len(history) / 2 else "left",
-            fontsize=8,
-            color=GREY,
-        )
+            panel.axvline(best_epoch, color=GREY, linewidth=0.9, linestyle=_DASHED)
+    _explain(legend, elbo, kl, best_epoch)
     return figure
+
+
+def _explain(legend: Axes, elbo: Axes, kl: Axes, best_epoch: int | None) -> None:
+    """What the curves are, in a panel of its own, where it covers none."""
+    lines = [line for panel in (elbo, kl) for line in panel.get_lines()]
+    handles = [line for line in lines if not str(line.get_label()).startswith("_")]
+    if best_epoch is not None:
+        best = Line2D([], [], color=GREY, linewidth=0.9, linestyle=_DASHED)
+        best.set_label(f"best epoch, {best_epoch}")
+        handles.append(best)
+    legend.set_axis_off()
+    legend.legend(handles=handles, loc="upper left", ncols=1 if len(handles) <= 8 else 2)
 
 
 def _curve(
@@ -180,10 +185,8 @@ def _kl_curves(
     if not known:
         return
     count = len(known[0][key])
-    for i, (colour, _) in enumerate(class_styles(count)):
-        name = f"{i + 1}" if factors is None else f"{i + 1}: {symbol(factors[i])}"
+    for i, (colour, _) in enumerate(class_styles(count + 2)[2:]):  # the first two are taken
+        name = f"KL, factor {i + 1}" + ("" if factors is None else f": {symbol(factors[i])}")
         curve = [{"epoch": entry["epoch"], "kl": entry[key][i]} for entry in known]
         _curve(panel, curve, "kl", colour, name)
     panel.set_ylim(bottom=0)
-    if count <= 10:
-        panel.legend(loc="lower right", ncols=1 if count <= 4 else 2)

@@ -51,7 +51,7 @@ def tile_figure(
         DataError: if the images have neither 1 nor 3 channels.
         NumericalError: if a value is not finite.
     """
-    refuse_channels(blocks[0].rows[0].shape[1])
+    _refuse_channels(blocks[0].rows[0].shape[1])
     one = _pixels([blocks[0].rows[0][:1]])
     height, width = one.shape[0] - GAP, one.shape[1] - GAP  # from an image to the next
     space = height // 4
@@ -77,13 +77,13 @@ def tile_figure(
     return figure
 
 
-def refuse_channels(channels: int) -> None:
-    """Refuse images that can't be shown.
+def shows_channels(channels: int) -> bool:
+    """Whether images of so many channels can be shown."""
+    return channels in (1, 3)
 
-    Raises:
-        DataError: if they have neither 1 channel nor 3.
-    """
-    if channels not in (1, 3):
+
+def _refuse_channels(channels: int) -> None:
+    if not shows_channels(channels):
         raise DataError(
             f"images of {channels} channels can't be shown: pictures are grey (1) or RGB (3)"
         )

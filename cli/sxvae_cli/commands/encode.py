@@ -25,7 +25,7 @@ def encode(
     ] = 0,
     limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the posterior draws.")] = 0,
-    force: options.ForceFile = False,
+    force: options.ReplaceFile = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     device: options.Device = "auto",

@@ -1,0 +1,33 @@
+"""sxvae report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sxvae.files import refuse_existing, write_atomically
+from sxvae_cli import options
+from sxvae_cli.console import print_line
+from sxvae_cli.sources import chosen_run, opened
+
+
+def report(
+    run: options.Run = None,
+    out: options.Page = Path("report.html"),
+    force: options.ReplaceFile = False,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Put a run's figures, settings and pictures into one HTML file that needs no other."""
+    refuse_existing(out, force)
+    chosen = chosen_run(run, runs_dir, quiet)
+    with opened(str(chosen.path), runs_dir, device, threads, quiet) as model:
+        from sxvae.report import build_report
+
+        images = model.needed_images(None, "test", data_dir)
+        page = build_report(chosen, model.coder, images.x, images.labels)
+    write_atomically(out, page.encode())
+    print_line(str(out))

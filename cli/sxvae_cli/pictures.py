@@ -1,0 +1,93 @@
+"""What the commands that draw share: from options to codes, from a figure to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sxvae.errors import ConfigError
+from sxvae.files import refuse_existing
+from sxvae_cli.console import print_line
+from sxvae_cli.sources import Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from sxvae.plotting.image_files import Images
+
+
+def check_picture(out: Path, force: bool) -> None:
+    """Refuse a file that can't be the picture, before any work starts.
+
+    Raises:
+        ConfigError: if its ending says no format.
+        OutputError: if it exists and may not be replaced.
+    """
+    from sxvae.plotting.style import file_format
+
+    file_format(out)
+    refuse_existing(out, force)
+
+
+def write_picture(figure: Figure, out: Path) -> None:
+    """Write the figure and say where.
+
+    Raises:
+        OutputError: if it can't be written.
+    """
+    from sxvae.plotting import save_figure
+
+    save_figure(figure, out)
+    print_line(str(out))
+
+
+def places(factors: list[int] | None) -> list[int] | None:
+    """Factors counted from 1 as the places that figures take, each once and in order."""
+    return [number - 1 for number in sorted(set(factors))] if factors else None
+
+
+def starting_codes(source: Source, images: Images | None, n: int, seed: int) -> NDArray[Any]:
+    """The mean codes of the first images, or prior draws where there are no images; (n, ambient).
+
+    Raises:
+        NumericalError: if a code is not finite.
+    """
+    from sxvae.plotting.coder import finite_codes
+
+    if images is None:
+        return source.coder.sample_prior(n, seed=seed + 1)  # seed draws what replaces them
+    return finite_codes(source.coder, images.x[:n])[0]
+
+
+def end_codes(
+    source: Source,
+    images: Images | None,
+    indices: tuple[int | None, int | None],
+    seed: int,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Where an interpolation starts and ends: the codes of two images, a prior draw for None.
+
+    Raises:
+        ConfigError: if there is no such image.
+        NumericalError: if a code is not finite.
+    """
+    from sxvae.plotting.coder import finite_codes
+
+    draws = source.coder.sample_prior(2, seed=seed)
+    ends = []
+    for index, draw in zip(indices, draws, strict=True):
+        if index is None:
+            ends.append(draw)
+        elif images is None:
+            raise ConfigError(
+                f"the bundle {source.path} holds no data set, so there is no image {index}: name a "
+                "file of images with --images"
+            )
+        elif index >= len(images.x):
+            raise ConfigError(
+                f"there is no image {index}: there are {len(images.x)}, counted from 0"
+            )
+        else:
+            ends.append(finite_codes(source.coder, images.x[index : index + 1])[0][0])
+    return ends[0], ends[1]

@@ -1,0 +1,132 @@
+"""Where a picture's model comes from: a run, a checkpoint, or a bundle, which needs no PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sxvae.config import SplitName
+from sxvae.errors import ConfigError
+from sxvae.runs import RunDirectory, find_checkpoint, find_run, newest_run
+from sxvae_cli.console import say
+from sxvae_runtime.manifest import MANIFEST
+
+if TYPE_CHECKING:
+    from sxvae.plotting import Coder
+    from sxvae.plotting.image_files import Images
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to draw.
+
+    Attributes:
+        path: the checkpoint or bundle.
+        coder: the model.
+        own_split: loads a split of the data set that the model was trained on, from a folder of
+            data sets; None for a bundle, which knows no data set.
+    """
+
+    path: Path
+    coder: Coder
+    own_split: Callable[[SplitName, str | None], Images] | None
+
+    def images(
+        self, file: Path | None, split: SplitName | None, data_dir: str | None
+    ) -> Images | None:
+        """The images of `file`, else of the model's own data set; None if there are neither.
+
+        Args:
+            file: the user's images.
+            split: of the model's own data set; "test" if None.
+            data_dir: the folder of data sets.
+
+        Raises:
+            ConfigError: if a split of a bundle, or both a file and a split are asked for.
+            DataError: if the images can't be had, or do not fit.
+        """
+        if split is not None and (file is not None or self.own_split is None):
+            raise ConfigError(
+                "--split is of the data set that a run or checkpoint was trained on; leave it out "
+                "with --images or a bundle"
+            )
+        if file is not None:
+            from sxvae.plotting.image_files import read_images
+
+            return read_images(file, tuple(self.coder.input_shape))
+        return None if self.own_split is None else self.own_split(split or "test", data_dir)
+
+    def needed_images(
+        self, file: Path | None, split: SplitName | None, data_dir: str | None
+    ) -> Images:
+        """Like `images`, where there is no doing without.
+
+        Raises:
+            ConfigError: if there are none.
+        """
+        images = self.images(file, split, data_dir)
+        if images is None:
+            raise ConfigError(
+                f"the bundle {self.path} holds no data set: name a file of images with --images"
+            )
+        return images
+
+
+@contextlib.contextmanager
+def opened(
+    target: str | None, runs_dir: Path, device: str, threads: int | None, quiet: bool
+) -> Iterator[Source]:
+    """Open a run, a checkpoint, a bundle, or the newest run's best if None, for the block.
+
+    Raises:
+        CheckpointError: if there is no such run or checkpoint, or it is damaged.
+        BundleError: if a file of the bundle is damaged.
+        ConfigError: if there is no such device.
+    """
+    if target is not None and (Path(target) / MANIFEST).is_file():
+        import sxvae_runtime
+
+        yield Source(Path(target), sxvae_runtime.load(target, threads=threads or 1), None)
+        return
+    path = find_checkpoint(target, runs_dir)
+    if target is None:
+        say(f"drawing {path}", quiet)
+    from sxvae.devices import threads_set
+
+    with threads_set(threads):
+        yield _of_checkpoint(path, device)
+
+
+def _of_checkpoint(path: Path, device: str) -> Source:
+    import sxvae
+    from sxvae.coding import TorchCoder
+    from sxvae.data import located
+    from sxvae.evaluation import fitting
+    from sxvae.plotting.image_files import Images
+
+    model, settings = sxvae.load(path, device=device)
+
+    def own_split(split: SplitName, data_dir: str | None) -> Images:
+        """As the evaluation sees it."""
+        data = fitting(model, sxvae.load_data(located(settings.data, data_dir)))
+        images = data.fixed(split)
+        labels = None if images.labels is None else images.labels.cpu().numpy()
+        return Images(images.grey(slice(None)).cpu().numpy(), labels)
+
+    return Source(path, TorchCoder(model), own_split)
+
+
+def chosen_run(run: str | None, runs_dir: Path, quiet: bool) -> RunDirectory:
+    """A run by its path or name, or the newest.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if run is not None:
+        return find_run(run, runs_dir)
+    newest = newest_run(runs_dir)
+    say(f"drawing {newest.path}", quiet)
+    return newest
