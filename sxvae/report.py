@@ -35,12 +35,18 @@ from sxvae.runs import RunDirectory, read_config
 
 # An SVG larger than this is embedded as PNG, if that is smaller.
 _LARGEST_SVG = 150_000
+# On a screen, of a figure as wide as a printed page's text.
+_PIXELS_PER_INCH = 120
 _RECONSTRUCTED, _SAMPLED, _SAMPLED_IN_A_ROW, _TURNED, _SWAPPED = 20, 60, 10, 4, 3
+
+_ABBREVIATIONS = ("elbo", "kl")
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <link rel="icon" href="data:,">
@@ -96,7 +102,7 @@ def build_report(
         f"<h1>{html.escape(run.name)}</h1>",
         f'<p class="about">{html.escape(space)}, trained on '
         f"{html.escape(checkpoint.settings.data.dataset)}, started "
-        f"{html.escape(str(config.get('started', 'at an unknown time')))}; the model shown is "
+        f"{html.escape(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
         f"{html.escape(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
         *_figures_part(run),
         *_pictures_part(run, coder, x, labels),
@@ -195,7 +201,7 @@ def _picture(title: str, caption: str, figure: Figure) -> list[str]:
         if len(png) < len(content):
             content, kind = png, "png"
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    width = round(96 * figure.get_figwidth())
+    width = round(_PIXELS_PER_INCH * figure.get_figwidth())
     return [
         f"<h2>{title}</h2>",
         f'<figure><img src="{source}" alt="{title}" width="{width}">',
@@ -206,9 +212,15 @@ def _picture(title: str, caption: str, figure: Figure) -> list[str]:
 def _table(values: Mapping[str, Any]) -> str:
     rows = []
     for key, value in values.items():
-        name, shown = html.escape(key.replace("_", " ")), html.escape(_text(value))
+        name, shown = html.escape(_name(key)), html.escape(_text(value))
         rows.append(f"<tr><th>{name}</th><td>{shown}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def _name(key: str) -> str:
+    """A key of a JSON file as it is written in a text."""
+    words = key.replace("log_likelihood", "log-likelihood").split("_")
+    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in words)
 
 
 def _text(value: object) -> str:

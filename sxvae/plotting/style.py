@@ -18,7 +18,8 @@ _Parameters = ParamSpec("_Parameters")
 
 # Printed at its own size no letter is smaller than 8 points.
 _STYLE: Any = {  # matplotlib's type lists every setting there is
-    "font.family": "DejaVu Sans",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,

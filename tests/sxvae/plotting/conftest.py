@@ -1,0 +1,65 @@
+"""A model without weights, whose every call can be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sxvae.factors import Factor
+from sxvae.plotting.coder import Coder, Floats
+from sxvae.spaces import ProductSpace
+
+
+class RecordingCoder:
+    """Codes are random but fixed; the decoded image is grey by the code's first coordinate."""
+
+    def __init__(self, dims: str, families: str = "vmf", channels: int = 1) -> None:
+        self.space = ProductSpace.parse(dims, families)
+        self.input_shape = (channels, 6, 8)
+        self.decoded: list[NDArray[Any]] = []
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        return self.space.factors
+
+    @property
+    def ambient(self) -> int:
+        return self.space.ambient
+
+    def encode(self, x: Floats, /) -> tuple[Floats, Floats, Floats | None]:
+        rng = np.random.default_rng(1)
+        concentration = rng.gamma(4, 20, (len(x), len(self.space.spheres))).astype(np.float32)
+        scale = rng.uniform(0.1, 1, (len(x), self.space.scales)).astype(np.float32)
+        return self.sample_prior(len(x), seed=2), concentration, scale if scale.size else None
+
+    def decode(self, z: Floats, /) -> Floats:
+        self.decoded.append(z)
+        images = np.empty((len(z), *self.input_shape), np.float32)
+        images[:] = ((z[:, 0] + 1) / 2).clip(0, 1)[:, None, None, None]
+        return images
+
+    def sample_prior(self, n: int, *, seed: int) -> Floats:
+        z = np.random.default_rng(seed).standard_normal((n, self.ambient))
+        for factor in self.factors:
+            if factor.is_sphere:
+                z[:, factor.slice] /= np.linalg.norm(z[:, factor.slice], axis=1, keepdims=True)
+        return z.astype(np.float32)
+
+
+MakeCoder = Callable[..., RecordingCoder]
+
+
+@pytest.fixture
+def make_coder() -> MakeCoder:
+    """Make a coder of a space; it satisfies the protocol."""
+
+    def make(dims: str, families: str = "vmf", channels: int = 1) -> RecordingCoder:
+        coder = RecordingCoder(dims, families, channels)
+        _: Coder = coder
+        return coder
+
+    return make
