@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sxvae.errors import DataError
+from sxvae.plotting.image_files import read_images
+
+SHAPE = (1, 8, 6)
+GREY = np.random.default_rng(0).integers(0, 256, (5, 8, 6), np.uint8)
+
+
+def test_grey_images_with_and_without_a_channel_axis(tmp_path: Path) -> None:
+    np.save(tmp_path / "bytes.npy", GREY)
+    np.save(tmp_path / "floats.npy", GREY[:, None] / 255)
+    for name in ("bytes.npy", "floats.npy"):
+        images = read_images(tmp_path / name, SHAPE)
+        assert images.x.dtype == np.float32
+        np.testing.assert_allclose(images.x, GREY[:, None] / 255, rtol=1e-6)
+        assert images.labels is None
+
+
+def test_labels_come_along(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=GREY, y=np.array(["cat", "dog", "cat", "cat", "dog"]))
+    labels = read_images(tmp_path / "a.npz", SHAPE).labels
+    assert labels is not None
+    assert labels.tolist() == ["cat", "dog", "cat", "cat", "dog"]
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "large.npy", np.zeros((2, 1, 9, 8), np.float32))
+    np.save(tmp_path / "colour.npy", np.zeros((2, 3, 8, 6), np.uint8))
+    np.save(tmp_path / "empty.npy", np.zeros((0, 8, 6), np.uint8))
+    np.save(tmp_path / "bright.npy", np.full((2, 8, 6), 2.0))
+    np.save(tmp_path / "nan.npy", np.full((2, 8, 6), np.nan))
+    np.save(tmp_path / "integers.npy", np.zeros((2, 8, 6), np.int64))
+    np.save(tmp_path / "objects.npy", np.array([{}, {}], dtype=object))
+    np.savez(tmp_path / "named.npz", images=GREY)
+    np.savez(tmp_path / "labels.npz", x=GREY, y=np.zeros(3))
+    (tmp_path / "text.npy").write_text("no numbers")
+    (tmp_path / "nothing.npy").touch()
+    for name, words in (
+        ("large.npy", r"shape \(2, 1, 9, 8\); \(n, 1, 8, 6\) is needed"),
+        ("colour.npy", r"\(n, 1, 8, 6\) is needed"),
+        ("empty.npy", r"\(n, 1, 8, 6\) is needed"),
+        ("bright.npy", r"floating point in \[0, 1\]"),
+        ("nan.npy", r"floating point in \[0, 1\]"),
+        ("integers.npy", "other values than uint8"),
+        ("objects.npy", "can't be read"),
+        ("named.npz", "no array x"),
+        ("labels.npz", r"labels of the shape \(3,\); \(5,\) is needed"),
+        ("text.npy", "can't be read"),
+        ("nothing.npy", "can't be read"),
+        ("nowhere.npy", "there is no file"),
+    ):
+        with pytest.raises(DataError, match=words):
+            read_images(tmp_path / name, SHAPE)
