@@ -254,7 +254,7 @@ def test_inspecting_a_checkpoint_imports_no_torch(trained: Path) -> None:
 
 def test_usage(cli: Cli) -> None:
     assert "Commands" in cli("--help").stdout
-    for command in ("train", "eval", "export", "sample", "inspect", "verify"):
+    for command in ("train", "eval", "export", "sample", "report", "inspect", "verify"):
         assert "Options" in cli(command, "--help").stdout
     assert "Did you mean 'train'" in cli("trian", code=2).stderr
     assert "see sxvae eval --help" in cli("eval", "--bogus", code=2).stderr
