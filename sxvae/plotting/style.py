@@ -120,11 +120,12 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     return content.getvalue()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure whole or not at all, in the format that the file's ending says.
 
     Raises:
         ConfigError: if the ending says none.
         OutputError: if the file can't be written.
     """
-    write_atomically(path, figure_bytes(figure, file_format(path)))
+    target = Path(path)
+    write_atomically(target, figure_bytes(figure, file_format(target)))
