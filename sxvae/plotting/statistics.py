@@ -86,7 +86,7 @@ def _histogram(panel: Axes, values: Points) -> None:
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(numticks=6))
         panel.xaxis.set_minor_formatter(NullFormatter())
-    edges = np.geomspace(low, high, _BINS + 1) if wide else np.linspace(low, high, _BINS + 1)
+    edges = np.geomspace(low, high, _BINS + 1) if wide else np.histogram_bin_edges(values, _BINS)
     panel.hist(values, bins=edges.tolist(), color=_VALIDATION, linewidth=0)
     median = float(np.median(values))
     panel.axvline(median, color=_TRAINING, linewidth=1.2)

@@ -167,3 +167,11 @@ def test_drawing_leaves_matplotlibs_settings_alone() -> None:
     before = dict(mpl.rcParams)
     figure_bytes(training(history(2)), "png")
     assert dict(mpl.rcParams) == before
+
+
+def test_a_single_image_can_be_drawn(make_coder: Any) -> None:
+    coder = make_coder("1,2,3,1,2,3", "vmf,vmf,vmf,normal,normal,normal")
+    for figure in (concentrations(coder, X[:1]), embedding(coder, X[:1], LABELS[:1])):
+        assert figure_bytes(figure, "png").startswith(b"\x89PNG")
+    for axes in concentrations(coder, X[:1]).axes:
+        assert sum(b.get_height() * b.get_width() for b in axes.patches) > 0  # type: ignore[attr-defined]
