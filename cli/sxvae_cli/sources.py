@@ -97,13 +97,13 @@ def opened(
     from sxvae.devices import threads_set
 
     with threads_set(threads):
-        yield _of_checkpoint(path, device)
+        yield _of_checkpoint(path, device, quiet)
 
 
-def _of_checkpoint(path: Path, device: str) -> Source:
+def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
     import sxvae
     from sxvae.coding import TorchCoder
-    from sxvae.data import located
+    from sxvae.data import load_again
     from sxvae.evaluation import fitting
     from sxvae.plotting.image_files import Images
 
@@ -111,7 +111,8 @@ def _of_checkpoint(path: Path, device: str) -> Source:
 
     def own_split(split: SplitName, data_dir: str | None) -> Images:
         """As the evaluation sees it."""
-        data = fitting(model, sxvae.load_data(located(settings.data, data_dir)))
+        loaded = load_again(settings.data, data_dir, lambda change: say(change, quiet))
+        data = fitting(model, loaded)
         images = data.fixed(split)
         labels = None if images.labels is None else images.labels.cpu().numpy()
         return Images(images.grey(slice(None)).cpu().numpy(), labels)
