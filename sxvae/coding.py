@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sxvae.factors import Factor
-from sxvae.model import ProductSpaceVAE
+from sxvae.model import ProductSpaceVAE, evaluating
 from sxvae.plotting.coder import Floats
 from sxvae.randomness import seeded
 
@@ -65,19 +64,9 @@ class TorchCoder:
         self, compute: Callable[[Tensor], tuple[Tensor, ...]], values: NDArray[Any]
     ) -> tuple[Floats, ...]:
         tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-        with _evaluating(self._model):
+        with evaluating(self._model):
             parts = [compute(part.to(self._device)) for part in tensor.split(_BATCH)]
         return tuple(_numpy(torch.cat(outputs)) for outputs in zip(*parts, strict=True))
-
-
-@contextlib.contextmanager
-def _evaluating(model: ProductSpaceVAE) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def _numpy(tensor: Tensor) -> Floats:

@@ -20,7 +20,7 @@ from sxvae.errors import ConfigError
 from sxvae.evaluation import fitting
 from sxvae.files import write_atomically
 from sxvae.heads import PosteriorParameters
-from sxvae.model import ProductSpaceVAE
+from sxvae.model import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 FORMATS = (".npz", ".safetensors", ".csv")
@@ -78,7 +78,7 @@ def embed(
     device = next(model.parameters()).device
     parameters: list[PosteriorParameters] = []
     draws: list[NDArray[np.float32]] = []
-    with seeded(seed, "embeddings", device):
+    with torch.no_grad(), evaluating(model), seeded(seed, "embeddings", device):
         for batch in posterior_parameters(model, images, torch.arange(count)):
             parameters.append(batch)
             if samples:
@@ -97,14 +97,10 @@ def embed(
 def posterior_parameters(
     model: ProductSpaceVAE, images: Split, index: torch.Tensor
 ) -> Iterator[PosteriorParameters]:
-    """The posterior parameters of the images at `index`, a batch at a time, without gradients."""
+    """The posterior parameters of the images at `index`, a batch at a time."""
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        for part in index.split(_BATCH):
-            yield model.posterior_parameters(images.grey(part).to(device))
-    model.train(was_training)
+    for part in index.split(_BATCH):
+        yield model.posterior_parameters(images.grey(part).to(device))
 
 
 def check_format(path: Path) -> None:

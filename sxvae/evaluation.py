@@ -14,7 +14,7 @@ from torch import Tensor
 from sxvae.config import SplitName
 from sxvae.data.images import ImageData
 from sxvae.errors import ConfigError, DataError, NumericalError
-from sxvae.model import ImportanceTerms, ProductSpaceVAE
+from sxvae.model import ImportanceTerms, ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 _BATCH = 100
@@ -120,17 +120,14 @@ def evaluate(
     images = data.fixed(split)
     device = next(model.parameters()).device
     count = len(images) if limit is None else min(limit, len(images))
-    was_training = model.training
-    model.eval()
     batches = []
-    with seeded(seed, "evaluation", device):
+    with evaluating(model), seeded(seed, "evaluation", device):
         for start in range(0, count, _BATCH):
             stop = min(start + _BATCH, count)
             x = images.grey(slice(start, stop)).to(device)
             batches.append(model.importance_terms(x, samples))
             if on_progress is not None:
                 on_progress(stop, count)
-    model.train(was_training)
     terms = ImportanceTerms(*(torch.cat(parts).double() for parts in zip(*batches, strict=True)))
     _refuse_non_finite(terms)
     kl = terms.kl.mean(dim=0)

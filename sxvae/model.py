@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -324,6 +325,17 @@ class ProductSpaceVAE(nn.Module):
             )
 
 
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A module in evaluation mode for the block, afterwards as it was before."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 def _features(encoder: nn.Module, input_shape: Sequence[int]) -> int:
     outputs = _dry_run(encoder, torch.zeros(1, *input_shape))
     if outputs.dim() != 2:
@@ -336,8 +348,6 @@ def _features(encoder: nn.Module, input_shape: Sequence[int]) -> int:
 @torch.no_grad()
 def _dry_run(module: nn.Module, inputs: Tensor) -> Tensor:
     """The module's outputs, with its state as it was (running statistics, dropout)."""
-    was_training = module.training
-    module.eval()
-    outputs: Tensor = module(inputs)
-    module.train(was_training)
+    with evaluating(module):
+        outputs: Tensor = module(inputs)
     return outputs

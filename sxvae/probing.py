@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sxvae.config import SplitName
 from sxvae.data import ImageData, Split
 from sxvae.embeddings import posterior_parameters
-from sxvae.errors import DataError
+from sxvae.errors import ConfigError, DataError
 from sxvae.evaluation import fitting
-from sxvae.model import ProductSpaceVAE
+from sxvae.model import ProductSpaceVAE, evaluating
 
 LABELLED = (100, 600, 1_000)
 NEIGHBOURS = 5
@@ -36,7 +36,7 @@ def probe(
     Args:
         model: on the device to use.
         data: the data set, with labels.
-        split: whose labels are predicted.
+        split: whose labels are predicted, "test" or "validation".
         limit: take its first so many images.
 
     Returns:
@@ -45,17 +45,15 @@ def probe(
         ("joint_sd"), and that with each factor's own ("per_factor").
 
     Raises:
+        ConfigError: if the split is "train", of which the labelled images are.
         DataError: if the images have no labels, do not fit the model, or are fewer than 100.
     """
+    check_probe(data, split)
     data = fitting(model, data)
     train, target = data.fixed("train"), data.fixed(split)
-    if train.labels is None or target.labels is None:
-        raise DataError(f"{data.settings.dataset} has no labels, and a probe needs them")
+    assert train.labels is not None
+    assert target.labels is not None
     numbers = [number for number in LABELLED if number <= len(train)]
-    if not numbers:
-        raise DataError(
-            f"a probe takes {LABELLED[0]} labelled training images, and there are {len(train)}"
-        )
     count = len(target) if limit is None else min(limit, len(target))
     # NumPy guarantees this older generator's stream for good.
     chance = np.random.RandomState(_SEED)
@@ -89,9 +87,30 @@ def probe(
     return {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
 
 
+def check_probe(data: ImageData, split: SplitName) -> None:
+    """Refuse what can't be probed, before any work starts.
+
+    Raises:
+        ConfigError: if the split is "train", of which the labelled images are.
+        DataError: if the images have no labels or are fewer than 100.
+    """
+    if split == "train":
+        raise ConfigError(
+            "the labelled images of a probe are training images, each its own nearest neighbour: "
+            "choose the test or the validation split"
+        )
+    if data.train.labels is None or data.split(split).labels is None:
+        raise DataError(f"{data.settings.dataset} has no labels, and a probe needs them")
+    if len(data.train) < LABELLED[0]:
+        raise DataError(
+            f"a probe takes {LABELLED[0]} labelled training images, and there are {len(data.train)}"
+        )
+
+
 def _means(model: ProductSpaceVAE, images: Split, index: NDArray[Any]) -> NDArray[np.float32]:
-    batches = posterior_parameters(model, images, torch.from_numpy(index))
-    means: NDArray[np.float32] = torch.cat([batch.loc for batch in batches]).cpu().numpy()
+    with torch.no_grad(), evaluating(model):
+        batches = posterior_parameters(model, images, torch.from_numpy(index))
+        means: NDArray[np.float32] = torch.cat([batch.loc for batch in batches]).cpu().numpy()
     return means
 
 

@@ -117,6 +117,17 @@ class RunDirectory:
         """
         _append_line(self.restarts, restart)
 
+    def make_samples(self) -> None:
+        """Make the folder of pictures.
+
+        Raises:
+            OutputError: if it can't be made.
+        """
+        try:
+            self.samples.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.samples} can't be written ({error.strerror})") from error
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """All complete lines, which are those of epochs 1, 2, 3 and so on.
 

@@ -51,6 +51,7 @@ class EarlyStopping:
         best_epoch: the best epoch, counted from 1; None before there is one.
         reference: the ELBO that waiting was last started with.
         waited: epochs since then.
+        validated: the epoch of the last validation, 0 before there is one.
     """
 
     burn_in: int
@@ -60,26 +61,27 @@ class EarlyStopping:
     best_epoch: int | None = None
     reference: float | None = None
     waited: int = 0
+    validated: int = 0
 
     @property
     def should_stop(self) -> bool:
         """Whether waiting has ended."""
         return self.waited >= self.look_ahead
 
-    def update(self, epoch: int, elbo: float, epochs: int = 1) -> bool:
-        """Take note of a validation; return whether the epoch is the best so far.
+    def update(self, epoch: int, elbo: float) -> bool:
+        """Take note of an epoch's validation; return whether the epoch is the best so far.
 
         Args:
             epoch: counted from 1.
             elbo: of the validation images, nats.
-            epochs: since the validation before.
         """
+        passed, self.validated = epoch - self.validated, epoch
         if epoch <= self.burn_in:
             return False
         if self.reference is None or elbo > self.reference + self.min_improvement:
             self.reference, self.waited = elbo, 0
         else:
-            self.waited += epochs
+            self.waited += passed
         if self.best_elbo is not None and elbo <= self.best_elbo:
             return False
         self.best_elbo, self.best_epoch = elbo, epoch

@@ -50,8 +50,8 @@ class _NonFiniteError(NumericalError):
         numbers: what is known of it.
     """
 
-    def __init__(self, numbers: dict[str, Any]) -> None:
-        super().__init__("the loss or the gradient is not finite")
+    def __init__(self, cause: str, numbers: dict[str, Any]) -> None:
+        super().__init__(cause)
         self.numbers = numbers
 
 
@@ -116,9 +116,9 @@ class Trainer:
             with metrics_log(self.run.tensorboard, self.epoch, self.config.tensorboard) as log:
                 while self.epoch < self.config.epochs and not self.stopped_early:
                     self._run_epoch_or_restart(log)
-            self._save_good()
             if self.stopping.best_epoch is None:
                 self._save_best(self.metrics)
+            self._save_good()
             return self._evaluate_best() if self.config.eval_samples else None
         except NumericalError as error:
             self._save_good()
@@ -149,9 +149,7 @@ class Trainer:
             metrics |= {f"val_{key}": value for key, value in figures.items()}
         self._refuse_non_finite(metrics)
         self.epoch += 1
-        is_best = validated and self.stopping.update(
-            self.epoch, metrics["val_elbo"], self.config.val_every
-        )
+        is_best = validated and self.stopping.update(self.epoch, metrics["val_elbo"])
         self.metrics = metrics
         if self.config.sample_every and self.epoch % self.config.sample_every == 0:
             self._picture()
@@ -192,19 +190,20 @@ class Trainer:
         try:
             terms = objective(self.model, x, self.epoch, self.config)
         except NumericalError as error:
-            raise _NonFiniteError({"cause": str(error), "images": index.tolist()}) from error
+            raise _NonFiniteError(str(error), {"images": index.tolist()}) from error
         self.optimizer.zero_grad()
         terms.loss.backward()
         norm = self._limited_gradient_norm()
         if not bool((terms.loss + norm).isfinite()):
             raise _NonFiniteError(
+                "the loss or the gradient is not finite",
                 {
                     "loss": terms.loss.item(),
                     "gradient_norm": norm.item(),
                     "reconstruction": terms.reconstruction.mean().item(),
                     "kl_per_factor": terms.kl.mean(dim=0).tolist(),
                     "images": index.tolist(),
-                }
+                },
             )
         self.optimizer.step()
         return terms
@@ -244,10 +243,10 @@ class Trainer:
         Raises:
             NumericalError: if it did.
         """
-        figures = np.hstack(list(metrics.values()))
-        weights_finite = all(bool(p.isfinite().all()) for p in self.model.parameters())
-        if not (np.isfinite(figures).all() and weights_finite):
-            raise _NonFiniteError({**metrics, "weights_finite": weights_finite})
+        bad = [name for name, value in metrics.items() if not np.isfinite(value).all()]
+        bad += [name for name, p in self.model.named_parameters() if not p.isfinite().all()]
+        if bad:
+            raise _NonFiniteError(f"no longer finite: {', '.join(bad)}", metrics)
 
     def save(self) -> None:
         """Write `last` as things stand now."""
@@ -276,7 +275,8 @@ class Trainer:
     def _restore(self, snapshot: Snapshot) -> None:
         self.epoch = snapshot.state["epoch"]
         self.restarts = snapshot.state.get("restarts", 0)
-        self.stopping = restored_stopping(self.stopping, snapshot.state["early_stopping"])
+        stopping = {"validated": self.epoch, **snapshot.state["early_stopping"]}
+        self.stopping = restored_stopping(self.stopping, stopping)
         self.metrics = snapshot.metrics
         restore_tensors(snapshot.tensors, self.model, self.optimizer, self.device)
 
@@ -328,7 +328,7 @@ class Trainer:
         with seeded(self.config.seed, "pictures", self.device):
             prior = self.model.decode(self.model.prior().sample((len(x),))).mean
         images = torch.cat([x, self.model.decode(self.model.encode(x).mode).mean, prior])
-        self.run.samples.mkdir(exist_ok=True)
+        self.run.make_samples()
         picture = image_grid(images.cpu().numpy(), columns=len(x))
         save_png(picture, self.run.samples / f"epoch-{self.epoch:04d}.png")
 

@@ -174,8 +174,8 @@ def resume(
             directory.cut_back(trainer.epoch, trainer.restarts)
             if settings != stored:
                 given = {**content.get("given", {}), "epochs": epochs}
-                directory.write_config(settings, given, content["started"])
-                directory.evaluation.unlink(missing_ok=True)
+                directory.evaluation.unlink(missing_ok=True)  # of the best of fewer epochs
+                directory.write_config(settings, given, str(content.get("started", "")))
             return _trained(trainer)
 
 

@@ -19,18 +19,31 @@ def print_figures(figures: dict[str, Any]) -> None:
         ("KL", f"{figures['kl']:.3f} nats"),
         ("KL per factor", _numbers(figures["kl_per_factor"])),
         ("concentration per factor", _numbers(figures["concentration_per_factor"])),
-        ("active factors", f"{figures['active_factors']} of {len(figures['kl_per_factor'])}"),
+        *_active_row(figures),
         ("images", f"{figures['images']} of {figures['dataset']}, {figures['split']} split"),
         (
             "importance samples",
-            f"{figures['samples']} an image, seed {figures['seed']}; effective sample size "
-            f"{figures['effective_sample_size']:.1f}",
+            f"{figures['samples']} an image, seed {figures['seed']}{_effective(figures)}",
         ),
         ("checkpoint", figures["checkpoint"]),
     ]
     if "probe" in figures:
         rows += _probe_rows(figures["probe"])
     print_table("Test figures" if figures["split"] == "test" else "Figures", rows)
+
+
+def _active_row(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Runs of before this figure do not have it."""
+    if "active_factors" not in figures:
+        return []
+    return [("active factors", f"{figures['active_factors']} of {len(figures['kl_per_factor'])}")]
+
+
+def _effective(figures: dict[str, Any]) -> str:
+    """Runs of before this figure do not have it."""
+    if "effective_sample_size" not in figures:
+        return ""
+    return f"; effective sample size {figures['effective_sample_size']:.1f}"
 
 
 def _probe_rows(probe: dict[str, Any]) -> list[tuple[str, str]]:

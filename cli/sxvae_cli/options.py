@@ -65,7 +65,7 @@ Page = Annotated[Path, typer.Option(help="The HTML file to write.")]
 Images = Annotated[
     Path | None,
     typer.Option(
-        help="Images of your own: a .npy file, or a .npz file with x and perhaps labels y.",
+        help="Images of your own: .npy, or .npz or .safetensors with x and perhaps labels y.",
         show_default="the split of the data set that the model was trained on",
     ),
 ]

@@ -35,7 +35,11 @@ class Source:
     own_split: Callable[[SplitName, str | None], Images] | None
 
     def images(
-        self, file: Path | None, split: SplitName | None, data_dir: str | None
+        self,
+        file: Path | None,
+        split: SplitName | None,
+        data_dir: str | None,
+        prior: bool = False,
     ) -> Images | None:
         """The images of `file`, else of the model's own data set; None if there are neither.
 
@@ -43,11 +47,20 @@ class Source:
             file: the user's images.
             split: of the model's own data set; "test" if None.
             data_dir: the folder of data sets.
+            prior: draws from the prior are wanted in place of images.
 
         Raises:
-            ConfigError: if a split of a bundle, or both a file and a split are asked for.
+            ConfigError: if a split of a bundle, both a file and a split, or images beside `prior`
+                are asked for.
             DataError: if the images can't be had, or do not fit.
         """
+        if prior:
+            if file is not None or split is not None or data_dir is not None:
+                raise ConfigError(
+                    "--prior starts from draws: leave out --images, --split and --data-dir, which "
+                    "name images"
+                )
+            return None
         if split is not None and (file is not None or self.own_split is None):
             raise ConfigError(
                 "--split is of the data set that a run or checkpoint was trained on; leave it out "
@@ -84,11 +97,13 @@ def opened(
     Raises:
         CheckpointError: if there is no such run or checkpoint, or it is damaged.
         BundleError: if a file of the bundle is damaged.
-        ConfigError: if there is no such device.
+        ConfigError: if there is no such device, or CUDA is asked for with a bundle.
     """
     if target is not None and (Path(target) / MANIFEST).is_file():
         import sxvae_runtime
 
+        if device == "cuda":
+            raise ConfigError("a bundle is drawn on the CPU: leave out --device cuda")
         yield Source(Path(target), sxvae_runtime.load(target, threads=threads or 1), None)
         return
     path = find_checkpoint(target, runs_dir)

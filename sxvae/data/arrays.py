@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sxvae.array_files import IMAGES, LABELS, read_images_and_labels
 from sxvae.data.images import Split
 from sxvae.errors import DataError
 
-_Arrays = dict[str, NDArray[Any]]
-_IMAGES, _LABELS = "x", "y"
 _FEW_CHANNELS = (1, 3)
 
 
@@ -33,14 +28,9 @@ def load_arrays(path: Path, channels_last: bool) -> Split:
     Raises:
         DataError: if the file can't be read, or what it holds can't be images.
     """
-    arrays = _contents(path)
-    if _IMAGES not in arrays:
-        raise DataError(
-            f"{path} holds {', '.join(map(repr, arrays)) or 'nothing'}: images must be called 'x', "
-            "and labels, if there are any, 'y'"
-        )
-    pixels, scale = _scaled(_ordered(arrays[_IMAGES], channels_last, path), path)
-    labels = _checked_labels(arrays[_LABELS], len(pixels), path) if _LABELS in arrays else None
+    arrays = read_images_and_labels(path)
+    pixels, scale = _scaled(_ordered(arrays[IMAGES], channels_last, path), path)
+    labels = _checked_labels(arrays[LABELS], len(pixels), path) if LABELS in arrays else None
     return Split(torch.from_numpy(np.require(pixels, requirements=["C", "W"])), scale, labels)
 
 
@@ -97,64 +87,3 @@ def _checked_labels(y: NDArray[Any], n: int, path: Path) -> Tensor:
             f"shape ({n},), one for each image, are needed"
         )
     return torch.from_numpy(y.astype(np.int64))
-
-
-def _contents(path: Path) -> _Arrays:
-    suffix = path.suffix.lower()
-    try:
-        return _READERS[suffix](path)
-    except MemoryError as error:
-        raise DataError(f"{path} does not fit into this machine's memory") from error
-    except OSError as error:
-        if error.strerror:
-            raise DataError(f"{path} can't be read ({error.strerror})") from error
-        raise _damaged(path) from error
-    except (
-        *(EOFError, LookupError, TypeError, ValueError, NotImplementedError),
-        *(SafetensorError, zipfile.BadZipFile, zlib.error),
-    ) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> DataError:
-    return DataError(
-        f"{path} is damaged, or no {path.suffix.lower()} file of plain numbers (pickled objects "
-        "are never loaded)"
-    )
-
-
-def _read_npy(path: Path) -> _Arrays:
-    with path.open("rb") as file:
-        return {_IMAGES: _array(np.load(file, allow_pickle=False))}
-
-
-def _read_npz(path: Path) -> _Arrays:
-    with path.open("rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise ValueError("not an archive")
-        if _IMAGES not in archive:  # others may be large: only their names matter
-            return {name: np.empty(0) for name in archive.files}
-        return {name: _array(archive[name]) for name in (_IMAGES, _LABELS) if name in archive}
-
-
-def _array(loaded: object) -> NDArray[Any]:
-    """What NumPy loaded, if that is an array: it may be an archive of them, or bytes."""
-    if not isinstance(loaded, np.ndarray):
-        raise ValueError("not an array")
-    return loaded
-
-
-def _read_safetensors(path: Path) -> _Arrays:
-    with safe_open(path, framework="numpy") as file:
-        names = list(file.keys())
-        if _IMAGES not in names:
-            return {name: np.empty(0) for name in names}
-        return {name: file.get_tensor(name) for name in (_IMAGES, _LABELS) if name in names}
-
-
-_READERS: dict[str, Callable[[Path], _Arrays]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".safetensors": _read_safetensors,
-}

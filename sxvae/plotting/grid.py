@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sxvae.errors import NumericalError
+from sxvae.errors import DataError, NumericalError
 from sxvae.files import write_atomically
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
 
     Raises:
         NumericalError: if a value is not finite.
-        ValueError: if the shape is another.
+        DataError: if the shape is another.
     """
     from PIL import Image
 
     if images.ndim != 4 or len(images) == 0 or images.shape[1] not in (1, 3):
-        raise ValueError(f"a grid needs images (n, 1 or 3, H, W), not {images.shape}")
+        raise DataError(
+            f"a picture needs images of 1 or 3 channels, (n, C, H, W), not {images.shape}"
+        )
     if not np.isfinite(images).all():
         raise NumericalError(
             "the images hold values that are not finite: the model's weights have diverged"

@@ -180,7 +180,8 @@ def _kl_curves(
     factors: Sequence[CodedFactor] | None,
 ) -> None:
     """Validation's where there is any, else training's."""
-    key = "val_kl_per_factor" if "val_kl_per_factor" in history[-1] else "kl_per_factor"
+    validated = any("val_kl_per_factor" in entry for entry in history)
+    key = "val_kl_per_factor" if validated else "kl_per_factor"
     known = [entry for entry in history if key in entry]
     if not known:
         return

@@ -23,10 +23,11 @@ def test_the_learning_rate_stays_or_falls_as_a_cosine() -> None:
 
 
 def test_waiting_is_counted_in_epochs_where_validations_are_rarer() -> None:
+    """Also where the last epoch of a run is validated out of turn."""
     stopping = EarlyStopping(burn_in=0, look_ahead=6, min_improvement=0.0)
-    for epoch, waited in ((3, 0), (6, 3), (9, 6)):
+    for epoch, waited in ((3, 0), (6, 3), (7, 4), (8, 5), (9, 6)):
         assert not stopping.should_stop
-        stopping.update(epoch, -float(epoch), epochs=3)
+        stopping.update(epoch, -float(epoch))
         assert stopping.waited == waited
     assert stopping.should_stop
 

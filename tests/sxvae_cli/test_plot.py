@@ -142,6 +142,10 @@ def test_images_that_do_not_fit_are_refused(
     np.save(tmp_path / "large.npy", np.zeros((2, 1, 9, 8), np.float32))
     done = cli("reconstruct", bundle, "--images", "large.npy", code=1)
     assert "(n, 1, 8, 8) is needed" in done.stderr
+    done = cli("plot", "swap", bundle, "--prior", "--images", own_images, code=2)
+    assert "leave out --images" in done.stderr
+    done = cli("plot", "samples", bundle, "--device", "cuda", code=2)
+    assert "drawn on the CPU" in done.stderr
     done = cli("interpolate", bundle, "--images", own_images, "--to", "12", code=2)
     assert "no image 12: there are 12, counted from 0" in done.stderr
     assert not list(tmp_path.glob("*.png"))

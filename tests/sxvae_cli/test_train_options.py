@@ -59,7 +59,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
     assert set(probe["accuracy"]) == {"100", "600", "1000"}
     for found in probe["accuracy"].values():
         assert len(found["per_factor"]) == 3
-        assert 0.1 < found["joint"] <= 1
+        assert 0.15 < found["joint"] <= 1  # chance is 0.1
 
     for name in ("e.npz", "e.safetensors", "e.csv"):
         cli("encode", run, "--out", name, "--samples", "2", "--limit", "7", "--split", "train")
@@ -150,6 +150,7 @@ def test_models_of_all_kinds(
             "--binarization: only a Bernoulli likelihood",
         ),
         (("--kl-target", "1", "--train-samples", "3"), "leave out kl_target or train_samples"),
+        (("--encoder", "cnn", "--decoder", "cnn", "--h-dims", "7"), "--h-dims: convolutional"),
         (("--image-size", "a"), "--image-size: 'a' is not a size"),
         (("--lr-schedule", "step"), "'step' is not one of 'constant', 'cosine'"),
         (("--max-restarts", "-1"), "max_restarts: input should be greater than or equal to 0"),

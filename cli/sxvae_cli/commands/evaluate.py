@@ -52,6 +52,10 @@ def evaluate(
 
     model, settings = sxvae.load(path, device=device)
     data = load_again(settings.data, data_dir, lambda change: say(change, quiet))
+    if probe:
+        from sxvae.probing import check_probe
+
+        check_probe(data, split)
     with threads_set(threads), _progress(quiet) as on_progress:
         figures = measure(
             model,

@@ -57,8 +57,8 @@ def interpolate(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import interpolation
 
-        needs_images = not prior or start is not None or end is not None
-        given = model.images(images, split, data_dir) if needs_images else None
+        only_draws = prior and start is None and end is None
+        given = model.images(images, split, data_dir, only_draws)
         if given is not None and not prior:
             start = _FROM if start is None else start
             end = _TO if end is None else end

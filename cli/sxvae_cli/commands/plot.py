@@ -82,7 +82,7 @@ def turn(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import turn as figure
 
-        given = None if prior else model.images(images, split, data_dir)
+        given = model.images(images, split, data_dir, prior)
         codes = starting_codes(model, given, n, seed)
         write_picture(
             figure(model.coder, codes, steps=steps, factors=places(factor), seed=seed), out
@@ -113,7 +113,7 @@ def swap(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import swap as figure
 
-        given = None if prior else model.images(images, split, data_dir)
+        given = model.images(images, split, data_dir, prior)
         codes = starting_codes(model, given, n, seed)
         write_picture(
             figure(model.coder, codes, draws=draws, factors=places(factor), seed=seed), out

@@ -162,6 +162,8 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
         "data": DataSettings,
         "training": TrainingSettings,
     }
+    if values.get("likelihood") == "bernoulli" and "binarization" not in values:
+        sections["data"].pop("binarization", None)  # "none" is what another likelihood had
     for section, kind in kinds.items():
         sections[section] |= {k: v for k, v in values.items() if k in kind.model_fields}
     sections["model"].setdefault("input_shape", (1, 1, 1))  # the data decide it
@@ -169,6 +171,9 @@ def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
         if values.get("binarization", "none") != "none":
             raise ConfigError("--binarization: only a Bernoulli likelihood has images binarised")
         sections["data"]["binarization"] = "none"
+    model = sections["model"]
+    if "hidden_dims" in values and {model.get("encoder"), model.get("decoder")} == {"cnn"}:
+        raise ConfigError("--h-dims: convolutional networks have widths of their own")
     return RunSettings.read({name: kind.read(sections[name]) for name, kind in kinds.items()})
 
 

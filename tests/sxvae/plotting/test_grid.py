@@ -30,7 +30,7 @@ def test_small_images_are_enlarged_and_colour_is_kept() -> None:
 
 @pytest.mark.parametrize("shape", [(0, 1, 8, 8), (2, 2, 8, 8), (8, 8)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="a grid needs images"):
+    with pytest.raises(ValueError, match="a picture needs images"):
         image_grid(np.zeros(shape))
 
 

@@ -41,6 +41,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "labels.npz", x=GREY, y=np.zeros(3))
     (tmp_path / "text.npy").write_text("no numbers")
     (tmp_path / "nothing.npy").touch()
+    (tmp_path / "broken.npz").write_bytes(b"PK and no more")
     for name, words in (
         ("large.npy", r"shape \(2, 1, 9, 8\); \(n, 1, 8, 6\) is needed"),
         ("colour.npy", r"\(n, 1, 8, 6\) is needed"),
@@ -48,12 +49,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ("bright.npy", r"floating point in \[0, 1\]"),
         ("nan.npy", r"floating point in \[0, 1\]"),
         ("integers.npy", "other values than uint8"),
-        ("objects.npy", "can't be read"),
-        ("named.npz", "no array x"),
+        ("objects.npy", "damaged, or no .npy file"),
+        ("named.npz", "must be called 'x'"),
         ("labels.npz", r"labels of the shape \(3,\); \(5,\) is needed"),
-        ("text.npy", "can't be read"),
-        ("nothing.npy", "can't be read"),
-        ("nowhere.npy", "there is no file"),
+        ("text.npy", "damaged"),
+        ("nothing.npy", "damaged"),
+        ("nowhere.npy", "can't be read"),
+        ("broken.npz", "damaged"),
+        ("picture.png", "no file of arrays"),
     ):
         with pytest.raises(DataError, match=words):
             read_images(tmp_path / name, SHAPE)
