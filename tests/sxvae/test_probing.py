@@ -26,8 +26,11 @@ def data() -> ImageData:
     pixels = torch.zeros(900, 1, 4, 4)
     pixels[:, 0, 0, :3] = 0.9 * nn.functional.one_hot(labels, 3) + 0.1 * torch.rand(900, 3)
     pixels[:, 0, 1, :3] = torch.rand(900, 3)
-    splits = [Split(pixels[a:b], 1.0, labels[a:b]) for a, b in ((0, 650), (650, 700), (700, 900))]
-    return ImageData(*splits)
+
+    def part(start: int, stop: int) -> Split:
+        return Split(pixels[start:stop], 1.0, labels[start:stop])
+
+    return ImageData(part(0, 650), part(650, 700), part(700, 900))
 
 
 @pytest.fixture
