@@ -11,6 +11,10 @@ from sxvae.errors import ConfigError
 from sxvae.factors import Covariance
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
+# A Gaussian likelihood's standard deviation is at least this, so that its density is bounded. It is
+# one number for all pixels: one for each would grow without bound on pixels that never change.
+GAUSSIAN_SCALE_FLOOR = 0.01
+
 Binarization = Literal["dynamic", "fixed", "none"]
 Likelihood = Literal["bernoulli", "gaussian", "categorical"]
 LearningRateSchedule = Literal["constant", "cosine"]
@@ -68,7 +72,8 @@ def _one_sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if "error" in first.get("ctx", {}):  # raised by a validator of ours, which says it all
         return str(first["ctx"]["error"])
-    where = ".".join(str(part) for part in first["loc"])
+    # A field of several types has the names of pydantic's own types behind its own.
+    where = ".".join(str(part) for part in first["loc"] if "-" not in str(part))
     if first["type"] == "missing":
         return f"{where} is missing"
     return f"{where}: {first['msg'][:1].lower() + first['msg'][1:]}, not {first['input']!r}"
@@ -88,7 +93,8 @@ class ModelSettings(Settings):
         decoder: the kind of network from latent vectors to images.
         own_networks: whether encoder and decoder are the user's own; then there are no widths.
         likelihood: p(x given z).
-        gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, or "learned".
+        gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, at least 0.01, or
+            "learned".
     """
 
     z_dims: tuple[int, ...] = (4, 4)
@@ -101,7 +107,9 @@ class ModelSettings(Settings):
     decoder: Network = "mlp"
     own_networks: bool = False
     likelihood: Likelihood = "bernoulli"
-    gaussian_scale: _PositiveFloat | Literal["learned"] = "learned"
+    gaussian_scale: Annotated[float, Field(ge=GAUSSIAN_SCALE_FLOOR)] | Literal["learned"] = (
+        "learned"
+    )
 
     @model_validator(mode="after")
     def _describes_a_model(self) -> Self:

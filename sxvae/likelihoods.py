@@ -14,14 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
 
-from sxvae.config import ModelSettings
+from sxvae.config import GAUSSIAN_SCALE_FLOOR, ModelSettings
 from sxvae.distributions.geometry import Shape
 from sxvae.errors import DataError
 
 LEVELS = 256
-# A learned standard deviation stays above this, so that the density is bounded. It is one number
-# for all pixels: one for each would grow without bound on pixels that never change.
-GAUSSIAN_SCALE_FLOOR = 0.01
 _INITIAL_GAUSSIAN_SCALE = 0.3
 
 

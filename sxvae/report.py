@@ -228,7 +228,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
-        return "none"
+        return "-"
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) >= 1 else f"{value:.3g}"
     if isinstance(value, list):

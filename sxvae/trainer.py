@@ -225,7 +225,8 @@ class Trainer:
         """
         restarts = self.restarts + 1
         if restarts > self.config.max_restarts:
-            after = f", after {self.restarts} restarts" if self.restarts else ""
+            times = "1 restart" if self.restarts == 1 else f"{self.restarts} restarts"
+            after = f", after {times}" if self.restarts else ""
             raise NumericalError(f"{error}{after}") from error
         assert self._good is not None  # training begins by saving
         self._restore(self._good)

@@ -88,7 +88,8 @@ def _wrong_usage(problem: BaseException) -> int:
     command = context.command_path if context is not None else "sxvae"
     message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
     if message:  # `sxvae` alone has printed its help already
-        say(f"{command}: {message.rstrip('.')}; see {command} --help")
+        message = message.replace("Value error, ", "").rstrip(".")
+        say(f"{command}: {message}; see {command} --help")
     return WRONG_USAGE
 
 

@@ -142,7 +142,8 @@ def chosen_run(run: str | None, runs_dir: Path, quiet: bool) -> RunDirectory:
         CheckpointError: if there is none.
     """
     if run is not None:
-        return find_run(run, runs_dir)
+        is_file = Path(run).is_file()  # a checkpoint stands for the run that it lies in
+        return find_run(Path(run).parent if is_file else run, runs_dir)
     newest = newest_run(runs_dir)
     say(f"drawing {newest.path}", quiet)
     return newest

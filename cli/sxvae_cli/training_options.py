@@ -57,7 +57,7 @@ Covariance = Annotated[
 LearnRadius = Annotated[
     bool | None,
     typer.Option(
-        "--learn-radius",
+        "--learn-radius/--no-learn-radius",
         help="Scale the decoder's input by a learned radius for each sphere.",
         show_default=False,
         rich_help_panel=_SPACE,
@@ -100,7 +100,7 @@ GaussianScale = Annotated[
     str | None,
     typer.Option(
         metavar="FLOAT|learned",
-        help="The standard deviation of a Gaussian likelihood's pixels.",
+        help="The standard deviation of a Gaussian likelihood's pixels, at least 0.01.",
         show_default=str(_MODEL.gaussian_scale),
         rich_help_panel=_NETWORKS,
     ),
@@ -118,7 +118,7 @@ Dataset = Annotated[
 ChannelsLast = Annotated[
     bool | None,
     typer.Option(
-        "--channels-last",
+        "--channels-last/--no-channels-last",
         help="Your arrays are (n, H, W, C).",
         show_default=False,
         rich_help_panel=_IMAGES,
@@ -331,7 +331,7 @@ SampleEvery = Annotated[
 Tensorboard = Annotated[
     bool | None,
     typer.Option(
-        "--tensorboard",
+        "--tensorboard/--no-tensorboard",
         help="Log the metrics for TensorBoard too.",
         show_default=False,
         rich_help_panel=_RUN,

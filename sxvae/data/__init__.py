@@ -83,7 +83,8 @@ def load_again(
     if stored.content_sha256 not in (None, loaded):
         changed = (
             f"the images in {data.settings.dataset} are not those that the model was trained on "
-            f"(their SHA-256 is {loaded}, and was {stored.content_sha256})"
+            f"(their SHA-256 begins with {str(loaded)[:12]}, and did with "
+            f"{str(stored.content_sha256)[:12]})"
         )
         if on_change is None:
             raise DataError(f"{changed}: put them back, or train another model")

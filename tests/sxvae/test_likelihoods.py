@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical
 
-from sxvae.config import ModelSettings
+from sxvae.config import GAUSSIAN_SCALE_FLOOR, ModelSettings
 from sxvae.errors import DataError
 from sxvae.likelihoods import (
-    GAUSSIAN_SCALE_FLOOR,
     LEVELS,
     BernoulliPixels,
     CategoricalImage,

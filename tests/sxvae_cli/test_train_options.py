@@ -137,24 +137,27 @@ def test_models_of_all_kinds(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--covariance", "full"), "covariance: only normal factors have one"),
+        (("--covariance", "full"), "--covariance: only normal factors have one"),
         (
             ("--learn-radius", "--distribution", "normal"),
-            "learn_radius: only spheres have a radius",
+            "--learn-radius: only spheres have a radius",
         ),
-        (("--gaussian-scale", "0.1"), "gaussian_scale: a bernoulli likelihood has no scale"),
+        (("--gaussian-scale", "0.1"), "--gaussian-scale: a bernoulli likelihood has no scale"),
         (("--likelihood", "gaussian", "--gaussian-scale", "wide"), "neither a number nor learned"),
-        (("--likelihood", "gaussian", "--gaussian-scale", "0"), "gaussian_scale"),
+        (
+            ("--likelihood", "gaussian", "--gaussian-scale", "0.001"),
+            "--gaussian-scale: input should be",
+        ),
         (
             ("--likelihood", "gaussian", "--binarization", "dynamic"),
             "--binarization: only a Bernoulli likelihood",
         ),
-        (("--kl-target", "1", "--train-samples", "3"), "leave out kl_target or train_samples"),
+        (("--kl-target", "1", "--train-samples", "3"), "leave out --kl-target or --train-samples"),
         (("--encoder", "cnn", "--decoder", "cnn", "--h-dims", "7"), "--h-dims: convolutional"),
         (("--image-size", "a"), "--image-size: 'a' is not a size"),
-        (("--lr-schedule", "step"), "'step' is not one of 'constant', 'cosine'"),
-        (("--max-restarts", "-1"), "max_restarts: input should be greater than or equal to 0"),
-        (("--save-every", "0"), "save_every: input should be greater than 0"),
+        (("--lr-schedule", "step"), "Invalid value for '--lr-schedule': 'step' is not one of"),
+        (("--max-restarts", "-1"), "--max-restarts: input should be greater than or equal to 0"),
+        (("--save-every", "0"), "--save-every: input should be greater than 0"),
     ],
 )
 def test_options_that_contradict_each_other(
@@ -164,6 +167,33 @@ def test_options_that_contradict_each_other(
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_options_replace_what_a_config_has_for_something_else(cli: Cli, tmp_path: Path) -> None:
+    cli(
+        *("train", *QUICK, "--epochs", "1", "--eval-samples", "0", "--h-dims", "16", "--name", "a"),
+        *("--likelihood", "gaussian", "--gaussian-scale", "0.2", "--learn-radius", "--tensorboard"),
+        *("--z-dims", "2,2", "--distribution", "vmf,normal", "--covariance", "full"),
+    )
+    config = tmp_path / "runs" / "a" / "config.json"
+    cli(
+        *("train", "--config", config, "--name", "b", "--quiet", "--likelihood", "bernoulli"),
+        *("--distribution", "vmf", "--no-learn-radius", "--no-tensorboard"),
+    )
+    settings = json.loads((tmp_path / "runs" / "b" / "config.json").read_text())
+    assert settings["model"]["likelihood"] == "bernoulli"
+    assert settings["model"]["gaussian_scale"] == "learned"
+    assert settings["model"]["covariance"] == "diagonal"
+    assert settings["model"]["learn_radius"] is False
+    assert settings["data"]["binarization"] == "dynamic"
+    assert settings["training"]["tensorboard"] is False
+    assert settings["training"]["epochs"] == 1
+    assert not (tmp_path / "runs" / "b" / "tensorboard").exists()
+    config.write_text(config.read_text().replace('"epochs": 1', '"epochs": "many"'))
+    done = cli("train", "--config", config, "--name", "c", code=2)
+    assert f"{config}: epochs: input should be a valid integer" in done.stderr
+    remark = cli("train", *QUICK[:-1], "--kl-warmup", "6", "--h-dims", "8").stderr
+    assert "the KL's weight ends at 0.33 of 1" in remark
 
 
 _FAULTY = """

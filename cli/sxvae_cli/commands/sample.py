@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sxvae.errors import ConfigError
 from sxvae.files import refuse_existing
 from sxvae_cli import options
 from sxvae_cli.console import print_line
@@ -26,6 +27,8 @@ def sample(
     debug: options.Debug = False,
 ) -> None:
     """Decode draws from the prior into one plain picture."""
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"{out}: a plain picture is a .png; sxvae plot samples has other formats")
     refuse_existing(out, force)
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import image_grid, save_png

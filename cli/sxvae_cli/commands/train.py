@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sxvae.config import DataSettings, ModelSettings, RunSettings, Settings, TrainingSettings
+from sxvae.config import RunSettings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
 from sxvae.runs import find_run, new_run, read_config
-from sxvae.spaces import ProductSpace
 from sxvae_cli import options, training_options
 from sxvae_cli.console import print_json, print_line, remarks, say
 from sxvae_cli.errors import InterruptedCommandError
 from sxvae_cli.figures import print_figures
-from sxvae_cli.training_options import as_text
+from sxvae_cli.training_settings import by_options, flag, settings_of
 
 if TYPE_CHECKING:
     from sxvae.training import Observer, Run
-
-_MODEL = ModelSettings(input_shape=(1, 1, 1))  # the shape comes from the data
 
 
 def train(
@@ -119,9 +115,12 @@ def train(
         _refuse_beside_resume({**given, "config": config, "name": name, "force": force or None})
         run = _resume(resume, runs_dir, epochs, data_dir, device, threads, quiet)
     else:
-        settings = _settings(given, config)
-        new_run(runs_dir, name, settings, force)
-        run = _fit(settings, given, name, runs_dir, force, device, threads, quiet)
+        try:
+            settings = settings_of(given, config)
+            new_run(runs_dir, name, settings, force)
+            run = _fit(settings, given, name, runs_dir, force, device, threads, quiet)
+        except ConfigError as error:
+            raise ConfigError(by_options(str(error))) from error
     _print(run, json, quiet)
 
 
@@ -129,91 +128,11 @@ def _refuse_beside_resume(given: dict[str, Any]) -> None:
     others = [key for key, value in given.items() if value is not None]
     others = [key for key in others if key not in ("epochs", "data_dir")]
     if others:
-        flags = ", ".join(f"--{key.replace('_', '-')}" for key in others).replace("hidden", "h")
+        flags = ", ".join(map(flag, others))
         raise ConfigError(
             f"{flags} can't stand beside --resume: a run goes on with its own settings, and only "
             "--epochs may extend it"
         )
-
-
-def _settings(given: dict[str, Any], config: Path | None) -> RunSettings:
-    """The settings of a config.json, if one is named, under those given; validated."""
-    sections: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "training": {}}
-    if config is not None:
-        content = read_config(config)
-        sections = RunSettings.read(content).model_dump()
-    values = dict(given)
-    if "dataset" in values:  # what another one needed does not come along
-        for key in sections["data"].keys() - {"dataset", "binarization"}:
-            del sections["data"][key]
-    if "z_dims" in values or "distribution" in values:
-        space = _space(values.get("z_dims"), values.get("distribution"), sections["model"])
-        values |= {"z_dims": space.dims, "distribution": space.families}
-    if "hidden_dims" in values:
-        values["hidden_dims"] = _widths(values["hidden_dims"])
-    if "gaussian_scale" in values:
-        values["gaussian_scale"] = _scale(values["gaussian_scale"])
-    if "image_size" in values:
-        values["image_size"] = _size(values["image_size"])
-    if "data_dir" in values:
-        values["data_dir"] = str(Path(values["data_dir"]).absolute())
-    kinds: dict[str, type[Settings]] = {
-        "model": ModelSettings,
-        "data": DataSettings,
-        "training": TrainingSettings,
-    }
-    if values.get("likelihood") == "bernoulli" and "binarization" not in values:
-        sections["data"].pop("binarization", None)  # "none" is what another likelihood had
-    for section, kind in kinds.items():
-        sections[section] |= {k: v for k, v in values.items() if k in kind.model_fields}
-    sections["model"].setdefault("input_shape", (1, 1, 1))  # the data decide it
-    if sections["model"].get("likelihood", "bernoulli") != "bernoulli":
-        if values.get("binarization", "none") != "none":
-            raise ConfigError("--binarization: only a Bernoulli likelihood has images binarised")
-        sections["data"]["binarization"] = "none"
-    model = sections["model"]
-    if "hidden_dims" in values and {model.get("encoder"), model.get("decoder")} == {"cnn"}:
-        raise ConfigError("--h-dims: convolutional networks have widths of their own")
-    return RunSettings.read({name: kind.read(sections[name]) for name, kind in kinds.items()})
-
-
-def _space(z_dims: str | None, distribution: str | None, stored: dict[str, Any]) -> ProductSpace:
-    """The space that the two options say; what one leaves out comes from what is stored."""
-    dims = z_dims if z_dims is not None else as_text(stored.get("z_dims", _MODEL.z_dims))
-    try:
-        families = ProductSpace.parse(dims).families
-    except ConfigError as error:
-        raise ConfigError(f"--z-dims: {error}") from None
-    kept = tuple(dict.fromkeys(stored.get("distribution", families[:1])))
-    if len(kept) > 1:  # each sphere has its own: they fit the stored dimensions only
-        kept = tuple(stored["distribution"])
-    try:
-        return ProductSpace.parse(dims, distribution or as_text(kept))
-    except ConfigError as error:
-        raise ConfigError(f"--distribution: {error}") from None
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"[0-9]+", part) and int(part) > 0 for part in parts):
-        raise ConfigError(f"--h-dims: {text!r} is not a list of widths such as 256,128")
-    return tuple(int(part) for part in parts)
-
-
-def _scale(text: str) -> float | str:
-    if text == "learned":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"--gaussian-scale: {text!r} is neither a number nor learned") from None
-
-
-def _size(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) > 2 or not all(re.fullmatch(r"[0-9]+", p) and int(p) > 0 for p in parts):
-        raise ConfigError(f"--image-size: {text!r} is not a size such as 28 or 28,32 (H,W)")
-    return tuple(int(part) for part in (parts * 2)[:2])
 
 
 def _fit(
@@ -234,6 +153,7 @@ def _fit(
     data = load_data(settings.data)
     shaped = settings.model.model_copy(update={"input_shape": data.image_shape})
     model = initial_model(settings.model_copy(update={"model": shaped}))
+    _remark_on_weight(settings.training, quiet)
     with _saying_how_to_resume(runs_dir), _observer(quiet) as observer:
         return fit(
             model,
@@ -246,6 +166,19 @@ def _fit(
             threads=threads,
             given=given,
             observer=observer,
+        )
+
+
+def _remark_on_weight(training: TrainingSettings, quiet: bool) -> None:
+    """Say if the KL will not reach its full weight."""
+    from sxvae.objective import epoch_kl_weight
+
+    last = epoch_kl_weight(training.epochs - 1, training)
+    if last < training.beta:
+        say(
+            f"the KL's weight ends at {last:.2g} of {training.beta:g}: --kl-freeze and --kl-warmup "
+            f"take longer than the {training.epochs} epochs",
+            quiet,
         )
 
 
