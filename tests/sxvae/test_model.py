@@ -63,8 +63,8 @@ def test_log_likelihood_is_above_the_elbo_and_grows(model: ProductSpaceVAE, x: T
     terms = model.importance_terms(x, 2_000)
     elbo = terms.reconstruction - terms.kl.sum(dim=-1)
     assert (terms.log_likelihood > elbo).all()
-    few = torch.stack([model.importance_log_likelihood(x, 1) for _ in range(2_000)]).mean(dim=0)
-    torch.testing.assert_close(few, elbo, atol=0.15, rtol=0)
+    few = torch.stack([model.importance_log_likelihood(x, 1) for _ in range(500)]).mean(dim=0)
+    torch.testing.assert_close(few, elbo, atol=0.3, rtol=0)
     assert terms.log_likelihood.dtype == torch.float64
 
 
@@ -107,14 +107,14 @@ def test_chunks_add_up_to_the_whole(
     model: ProductSpaceVAE, x: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many chunks and one chunk estimate the same, within their own spread."""
-    whole = model.importance_terms(x, 20_000)
+    whole = model.importance_terms(x, 8_000)
     monkeypatch.setattr(model_module, "_CHUNK_BYTES", 6 * 64 * 4 * 7)
-    chunks = model._chunks(6, 20_000)
+    chunks = model._chunks(6, 8_000)
     assert max(chunks) == 7
-    assert sum(chunks) == 20_000
-    parts = model.importance_terms(x, 20_000)
+    assert sum(chunks) == 8_000
+    parts = model.importance_terms(x, 8_000)
     for ours, theirs in zip(parts[:-1], whole[:-1], strict=True):
-        torch.testing.assert_close(ours, theirs, atol=0.05, rtol=0)
+        torch.testing.assert_close(ours, theirs, atol=0.08, rtol=0)
     torch.testing.assert_close(parts.effective_samples, whole.effective_samples, rtol=0.5, atol=0)
 
 

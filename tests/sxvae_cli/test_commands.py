@@ -174,6 +174,7 @@ def test_sample_refusals(cli: Cli, trained: Path, tmp_path: Path) -> None:
         "no file that can be replaced" in cli("sample", trained, "--out", tmp_path, code=1).stderr
     )
     assert "no run under runs" in cli("sample", code=1).stderr
+    assert "a plain picture is a .png" in cli("sample", trained, "--out", "x.jpg", code=2).stderr
     assert list(tmp_path.iterdir()) == []
 
 

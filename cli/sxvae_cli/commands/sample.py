@@ -27,9 +27,9 @@ def sample(
     debug: options.Debug = False,
 ) -> None:
     """Decode draws from the prior into one plain picture."""
+    refuse_existing(out, force)
     if out.suffix.lower() != ".png":
         raise ConfigError(f"{out}: a plain picture is a .png; sxvae plot samples has other formats")
-    refuse_existing(out, force)
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import image_grid, save_png
 
