@@ -143,6 +143,7 @@ def training(
     for panel in axes:
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.set_xlim(history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5)
         if best_epoch is not None:
             panel.axvline(best_epoch, color=GREY, linewidth=0.9, linestyle=_DASHED)
     _explain(legend, elbo, kl, best_epoch)

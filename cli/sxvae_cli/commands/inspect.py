@@ -43,7 +43,10 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """One row for each entry, nested names joined with dots; tensors as type and shape."""
+    """One row for each entry, nested names joined with dots; tensors as type and shape.
+
+    What a list of named values holds is counted from 1, as factors are in pictures.
+    """
     rows = []
     for key, value in content.items():
         name = f"{prefix}{key}"
@@ -51,6 +54,16 @@ def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             rows.append((name, f"{value['dtype']} {tuple(value['shape'])}"))
         elif isinstance(value, dict):
             rows += _rows(value, f"{name}.")
+        elif isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+            rows += _rows({str(i): entry for i, entry in enumerate(value, start=1)}, f"{name}.")
         else:
-            rows.append((name, str(value)))
+            rows.append((name, _said(value)))
     return rows
+
+
+def _said(value: Any) -> str:  # noqa: ANN401 (anything that JSON has)
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(_said, value)) if isinstance(value, list) else str(value)
