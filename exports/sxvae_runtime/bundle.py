@@ -17,6 +17,8 @@ from sxvae_runtime.manifest import Factor, Manifest
 
 # What a graph's outputs may differ by on another machine, relative to max(1, |value|).
 _GOLDEN_TOLERANCE = 1e-4
+# Rows that a graph takes at a time.
+_BATCH = 256
 
 
 class Posterior(NamedTuple):
@@ -248,11 +250,17 @@ class Bundle:
     def _run(
         self, session: onnxruntime.InferenceSession, name: str, value: NDArray[np.float32]
     ) -> dict[str, NDArray[np.float32]]:
+        """All outputs of a graph, a batch at a time: convolutions take megabytes for each row."""
         graph = self.manifest.graphs[name]
         (feed,) = graph.inputs
-        return dict(
-            zip(graph.outputs, session.run(list(graph.outputs), {feed: value}), strict=True)
-        )
+        batches = [
+            session.run(list(graph.outputs), {feed: value[start : start + _BATCH]})
+            for start in range(0, max(len(value), 1), _BATCH)
+        ]
+        return {
+            output: parts[0] if len(parts) == 1 else np.concatenate(parts)
+            for output, parts in zip(graph.outputs, zip(*batches, strict=True), strict=True)
+        }
 
     def _latent(self, z: ArrayLike, name: str, ndim: int = 2) -> NDArray[np.float32]:
         return inputs.latent(z, name, ndim, self.manifest)

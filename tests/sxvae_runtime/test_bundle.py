@@ -50,6 +50,17 @@ def test_encode_and_decode(app: sxvae_runtime.Bundle, x: np.ndarray) -> None:
     np.testing.assert_array_equal(app.reconstruct(x), mean)
 
 
+def test_many_images_are_many_batches(app: sxvae_runtime.Bundle) -> None:
+    many = np.random.default_rng(1).random((600, 1, 8, 8))
+    q, mean = app.encode(many), app.reconstruct(many)
+    assert mean.shape == many.shape
+    for rows in (slice(0, 10), slice(250, 260), slice(590, 600)):
+        few = app.encode(many[rows])
+        np.testing.assert_allclose(q.mean_direction[rows], few.mean_direction, atol=1e-6)
+        np.testing.assert_allclose(q.concentration[rows], few.concentration, rtol=1e-5)
+        np.testing.assert_allclose(mean[rows], app.reconstruct(many[rows]), atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_any_floating_type_and_memory_layout(
     app: sxvae_runtime.Bundle,
