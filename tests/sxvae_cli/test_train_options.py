@@ -168,6 +168,23 @@ def test_options_that_contradict_each_other(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_convolutions_take_sizes_divisible_by_4_and_each_side_for_itself(
+    cli: Cli, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(0)
+    for height, width in ((6, 8), (12, 8)):
+        np.save(tmp_path / f"{height}x{width}.npy", chance.random((30, 2, height, width)))
+    done = cli("train", "--dataset", "6x8.npy", "--decoder", "cnn", code=2)
+    assert "divisible by 4, not 6 x 8" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+    cli("train", *QUICK, "--dataset", "12x8.npy", "--decoder", "cnn", "--name", "a")
+    tensors = read_checkpoint(tmp_path / "runs" / "a" / "best.safetensors").tensors
+    assert tensors["model.encoder.layers.1.weight"].shape == (256, 2 * 12 * 8)
+    assert tensors["model.decoder.layers.1.convolution.weight"].shape == (10, 128, 3, 2)
+    assert tensors["model.decoder.layers.7.weight"].shape == (2, 32, 1, 1)
+
+
 def test_options_replace_what_a_config_has_for_something_else(cli: Cli, tmp_path: Path) -> None:
     cli(
         *("train", *QUICK, "--epochs", "1", "--eval-samples", "0", "--h-dims", "16", "--name", "a"),
