@@ -1,0 +1,75 @@
+"""The speed of everything whose users wait: `python -m benchmarks`.
+
+Each benchmark compares the program with its limit or a peer, interleaved in one process with two
+threads. A limit's figure is the best of its runs, all others are medians.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from benchmarks.performance import Finding
+from benchmarks.report import parser
+
+# Each is a module with `run(reduced) -> Finding`.
+NAMES = ["step"]
+_PACKAGES = ["sxvae", "torch", "numpy", "scipy", "onnxruntime"]
+_PEERS = ["power-spherical", "pythae", "tensorflow-probability", "jax"]
+
+
+def environment() -> dict[str, Any]:
+    """What the figures were measured with."""
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in (*_PACKAGES, *_PEERS)},
+    }
+
+
+def _processor() -> str:
+    """The model's name where the system tells it."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    arguments = options.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown:
+        options.error(f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+    known = environment()
+    print(", ".join(f"{key} {value}" for key, value in known.items() if value))
+    findings: list[Finding] = []
+    for name in arguments.names or NAMES:
+        finding: Finding = importlib.import_module(f"benchmarks.{name}").run(arguments.reduced)
+        finding.show()
+        findings.append(finding)
+    if arguments.json:
+        content = {"environment": known, "benchmarks": [each.as_dict() for each in findings]}
+        arguments.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""How the speed benchmarks measure: everything that is compared runs interleaved in one process.
+
+A run of a task is as many calls as take about `RUN_SECONDS`; its figure is the mean of them. The
+tasks take turns (A B A B ...), so that what else the machine does hits all of them alike. A limit's
+figure is the best of its runs, a program's own the median.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+RUN_SECONDS = 0.1
+ROUNDS, FEWER_ROUNDS = 15, 2
+
+Task = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a call in each of a task's runs, in the order in which they were made."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def best(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The 10th and the 90th percentile."""
+        low, high = np.percentile(self.seconds, [10, 90])
+        return float(low), float(high)
+
+
+def interleaved(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Timing]:
+    """The timings of tasks that take turns, after calls that do not count."""
+    calls = {name: _calls_in_a_run(task) for name, task in tasks.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            seconds[name].append(_seconds(task, calls[name]))
+    return {name: Timing(tuple(each)) for name, each in seconds.items()}
+
+
+def over_limit(timing: Timing, limit: Timing) -> float:
+    """How many times the limit's best run the median run takes."""
+    return timing.median / limit.best
+
+
+def _seconds(task: Task, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        task()
+    return (time.perf_counter() - start) / calls
+
+
+def _calls_in_a_run(task: Task) -> int:
+    task()  # what is made once is made here
+    return max(1, math.ceil(RUN_SECONDS / max(_seconds(task, 1), 1e-9)))
