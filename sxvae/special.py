@@ -1,8 +1,8 @@
 """Modified Bessel functions of the first kind for every order and argument, in PyTorch.
 
 One formula serves every order: Debye's uniform asymptotic expansion [6; DLMF 10.41] where the order
-is at least 24, then, for a lower one, as many steps of the backward recurrence of the ratios as lie
-between. Twelve terms of the expansion give machine precision from order 24 on for every argument,
+is at least 16, then, for a lower one, as many steps of the backward recurrence as lie between.
+Twenty-one terms of the expansion give machine precision from order 16 on for every argument,
 so nothing here branches on the data, or underflows or overflows below an argument of 1e150.
 
 All arithmetic is in float64 whatever the input's type; the result has the input's type. Orders from
@@ -13,67 +13,98 @@ a ValueError.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-_LOWEST_DEBYE_ORDER = 24.0
-_DEBYE_TERMS = 12
+_LOWEST_DEBYE_ORDER = 16.0
+_DEBYE_TERMS = 21
+_DEGREE = 64  # of the sum of the terms as a polynomial in t, 3 * 21, made a square number
+_SUMS = 6  # u, w, Du, Dw, DDu and DDw, in this sequence
+_CONSTANTS = (1.0, 0.5)  # what u_0 = 1 adds to u and w; it adds nothing to the others
+# From so many elements on the polynomial is evaluated in groups of powers instead of all at once.
+_GROUPED = 4096
+# Elements at a time for each thread: the fewest that PyTorch spreads over threads, so that
+# temporaries stay in the cache and no core idles.
+_BLOCK = 1 << 15
+# Stands for x = 0 where a formula divides by x.
+_SMALLEST = 1e-300
 
 
-def _debye_coefficients() -> tuple[list[list[float]], list[list[float]]]:
-    """The coefficients of Debye's polynomials u_k, and those of w_k = u_k / 2 + t u_k'.
+def _debye_coefficients() -> list[list[float]]:
+    """The coefficients of Debye's polynomials u_1, u_2, ... (DLMF 10.41.9), of t^1 to t^64.
 
-    Both are t^k times a polynomial in t^2 (DLMF 10.41.9); row k holds the latter's coefficients.
+    u_k is t^k times a polynomial of degree k in t^2; u_0 = 1.
     """
     u = [Fraction(1)]  # u[i] is the coefficient of t^(k + 2 i) in u_k
-    u_rows, w_rows = [], []
-    for k in range(_DEBYE_TERMS + 1):
-        u_rows.append([float(c) for c in u])
-        w_rows.append([float(c * (Fraction(1, 2) + k + 2 * i)) for i, c in enumerate(u)])
+    rows = []
+    for k in range(_DEBYE_TERMS):
         following = [Fraction(0)] * (k + 2)
         for i, c in enumerate(u):
             power = k + 2 * i
             following[i] += c * Fraction(power, 2) + c * Fraction(1, 8 * (power + 1))
             following[i + 1] -= c * Fraction(power, 2) + c * Fraction(5, 8 * (power + 3))
         u = following
-    return u_rows, w_rows
-
-
-_TERMS = _DEBYE_TERMS + 1
-# Stands for x = 0 where a formula divides by x.
-_SMALLEST = 1e-300
-
-
-def _times_powers(rows: list[list[float]]) -> list[list[float]]:
-    """The rows of -s d/ds of the sum that `rows` stands for: s^-(k + 2 i) times its exponent."""
-    return [[c * (k + 2 * i) for i, c in enumerate(row)] for k, row in enumerate(rows)]
+        row = [0.0] * _DEGREE
+        row[k : 3 * k + 3 : 2] = map(float, u)
+        rows.append(row)
+    return rows
 
 
 def _coefficient_table() -> list[list[float]]:
-    """For each power of 1/s a row: the coefficients in t^2 of u, w and their derivatives.
+    """For each u_k a row: the coefficients of its share in each of the sums.
 
-    These are Du, Dw, DDu, DDw with D = -s d/ds at a fixed order, in this sequence.
+    Here w = u / 2 + t u' and D = -s d/ds at a fixed order, where t = n / s.
     """
-    sums = list(_debye_coefficients())
-    for _ in range(2):
-        sums += [_times_powers(rows) for rows in sums[-2:]]
+    powers = range(1, _DEGREE + 1)
+    factors = [
+        power**times * (power + 0.5 if shifted else 1)
+        for times in range(_SUMS // 2)
+        for shifted in (False, True)
+        for power in powers
+    ]
     return [
-        [c for rows in sums for c in (*rows[k], *[0.0] * (_TERMS - 1 - k))] for k in range(_TERMS)
+        [c * factor for c, factor in zip(row * _SUMS, factors, strict=True)]
+        for row in _debye_coefficients()
     ]
 
 
 _ROWS = _coefficient_table()
+_AT_ZERO = [sum(row[:_DEGREE]) for row in _ROWS]  # u_1, u_2, ... at t = 1
 with torch.inference_mode(False):  # whatever mode this is imported in
     _TABLE = torch.tensor(_ROWS, dtype=torch.float64)
-    _EXPONENTS = torch.arange(_TERMS, dtype=torch.float64)
+    _EXPONENTS = -torch.arange(1, _DEBYE_TERMS + 1, dtype=torch.float64)
+
+
+def _debye_sums(order: float, t: Tensor, count: int) -> tuple[Tensor, ...]:
+    """The first `count` of the sums over u_k(t) / n^k, polynomials in t, in few operations.
+
+    A product of matrices makes all of them from the powers of t. Of many elements 64 powers take
+    too much memory: there it makes polynomials of degree 8, and Horner's rule in t^8 does the rest.
+    """
+    # Small constants are copied to another device anew: torch.compile sees through this, but not
+    # through a cache.
+    table, exponents = (constant.to(t.device) for constant in (_TABLE, _EXPONENTS))
+    width = _DEGREE if t.numel() < _GROUPED else math.isqrt(_DEGREE)
+    coefficients = (order**exponents @ table[:, : count * _DEGREE]).view(count, -1, width)
+    powers = t.expand(width, *t.shape).cumprod(0)
+    parts = coefficients.transpose(0, 1).reshape(-1, width) @ powers.reshape(width, t.numel())
+    *lower, total = parts.view(_DEGREE // width, count, *t.shape).unbind()
+    for part in reversed(lower):
+        total = torch.addcmul(part, total, powers[-1])
+    sums = total.unbind()
+    for each, constant in zip(sums, _CONSTANTS, strict=False):
+        each.add_(constant)
+    return sums
 
 
 def _log_sum_at_zero(order: float) -> float:
-    """Log of Debye's sum u at x = 0, where t = 1 and s is the order."""
-    return math.log(sum(sum(row[:_TERMS]) / order**k for k, row in enumerate(_ROWS)))
+    """Log of Debye's sum u at x = 0, where t = 1."""
+    return math.log1p(sum(u / order**k for k, u in enumerate(_AT_ZERO, start=1)))
 
 
 class BesselTerms(NamedTuple):
@@ -166,8 +197,22 @@ def bessel_ratio_complement(order: float, x: Tensor) -> Tensor:
     return bessel_terms(order, x).complement.to(x.dtype)
 
 
+def _in_blocks(compute: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> tuple[Tensor, ...]:
+    """What `compute` makes of each element, block by block on a processor with a cache.
+
+    A compiler fuses the operations itself and wants one graph.
+    """
+    if torch.compiler.is_compiling() or x.device.type != "cpu":
+        return compute(x)
+    block = _BLOCK * torch.get_num_threads()
+    if x.numel() <= block:
+        return compute(x)
+    blocks = [compute(part) for part in x.reshape(-1).split(block)]
+    return tuple(torch.cat(parts).view(x.shape) for parts in zip(*blocks, strict=True))
+
+
 class _Debye:
-    """Debye's expansion at an order n >= 24.
+    """Debye's expansion at an order n >= 16.
 
     With s = sqrt(n^2 + x^2) and g = w/u the ratio over x is 1 / (s + n) - g / s^2: I_n'/I_n - n/x
     with the leading terms of the two subtracted on paper, as they are in its derivatives below.
@@ -177,23 +222,13 @@ class _Debye:
         self.order, self.x = order, x
         self.root = torch.sqrt(order * order + x * x)
         self.inverse = 1 / self.root
-        self._sums = self._evaluate(sums)
+        self._sums = _debye_sums(order, order * self.inverse, sums)
         u, w, du, dw = self._sums[:4]
         self._g = w / u
         self._g_step = (dw - self._g * du) / u
-        self.correction = self.inverse**2 * self._g
-        self._correction_step = self.inverse**2 * (2 * self._g + self._g_step)
-
-    def _evaluate(self, count: int) -> tuple[Tensor, ...]:
-        """The first `count` sums over s^-k t^2i, t = n/s, in a few large operations."""
-        # Small constants are copied to another device anew: torch.compile sees through this, but
-        # not through a cache.
-        table, exponents = (constant.to(self.x.device) for constant in (_TABLE, _EXPONENTS))
-        in_inverse = self.inverse.unsqueeze(-1) ** exponents
-        in_t_squared = ((self.order * self.inverse) ** 2).unsqueeze(-1) ** exponents
-        rows = (in_inverse @ table[:, : count * _TERMS]).unflatten(-1, (count, _TERMS))
-        sums: tuple[Tensor, ...] = (rows @ in_t_squared.unsqueeze(-1)).squeeze(-1).unbind(-1)
-        return sums
+        self._inverse_square = self.inverse * self.inverse
+        self.correction = self._inverse_square * self._g
+        self._correction_step = self._inverse_square * (2 * self._g + self._g_step)
 
     def log_sum(self) -> Tensor:
         return self._sums[0].log()
@@ -220,7 +255,7 @@ class _Debye:
         n, s, x = self.order, self.root, self.x
         u, _, du, _, ddu, ddw = self._sums
         g_step_twice = (ddw - 2 * self._g_step * du - self._g * ddu) / u
-        correction_step_twice = self.inverse**2 * (4 * (self._g + self._g_step) + g_step_twice)
+        correction_step_twice = self._inverse_square * (4 * (self._g + self._g_step) + g_step_twice)
         return (
             -n * (2 * s + n) * x / (s**3 * (s + n) ** 2)
             + 3 * x * self._correction_step / s**2
@@ -228,34 +263,48 @@ class _Debye:
         )
 
 
-class _Descent:
-    """From Debye's expansion at order v + N >= 24 down to v by the recurrence of the ratios.
+def _arguments(order: float, x: Tensor) -> Tensor:
+    """The argument, NaN where it is negative, -0 as 0."""
+    if order < 0:
+        raise ValueError(f"the order of a Bessel function has to be 0 or more here, not {order}")
+    return torch.where(x >= 0, x, math.nan).abs_()
 
-    I_{v+j} / I_{v+j+1} = d_j / x, d_j = 2 (v+j+1) + x^2 (A_{v+j+1} / x).
+
+class _Descent:
+    """From Debye's expansion at order n = v + N >= 16 down to v.
+
+    With b = x/(s+n) the recurrence I_{j-1} = (2j/x) I_j + I_{j+1} is one of
+    J_j = b^{n-j} I_j / I_n, which neither overflows nor underflows, and needs no division. It runs
+    through E_j = J_j (1 - A_j), the difference of two neighbours, and beside it runs
+    T_j = J_j^2 A_j'; both would cancel if they were made from the ratio A_j.
     """
 
     def __init__(self, order: float, x: Tensor) -> None:
-        if order < 0:
-            raise ValueError(
-                f"the order of a Bessel function has to be 0 or more here, not {order}"
-            )
-        x = torch.where(x >= 0, x, math.nan)
+        x = _arguments(order, x)
         self.order, self.x = order, x
         self._steps = _steps_to_debye(order)
         self._top = _Debye(order + self._steps, x)
         self.ratio_over_x = self._top.ratio_over_x()
         self.complement = self._top.complement()
         self.derivative = self._top.derivative()
-        # The d_j's product would overflow: each is taken over x + 2n, n the top's order.
-        self._product = torch.ones_like(x)
-        scale = 1 / (x + 2 * self._top.order)
+        if self._steps:
+            self._descend()
+
+    def _descend(self) -> None:
+        scale = 1 / (self._top.root + self._top.order)
+        b = self.x * scale
+        minus_b, minus_square = -b, -b * b
+        above = current = torch.ones_like(b)
         for step in reversed(range(self._steps)):
-            twice = 2 * (order + step + 1)
-            denominator = twice + x * x * self.ratio_over_x
-            self.complement = (twice - x * self.complement) / denominator
-            self.derivative = (twice - x * x * self.derivative) / (denominator * denominator)
-            self.ratio_over_x = 1 / denominator
-            self._product = self._product * (denominator * scale)
+            twice = 2 * (self.order + step + 1)
+            part = scale * current
+            self.complement.mul_(minus_b).add_(part, alpha=twice)
+            self.derivative.mul_(minus_square).addcmul_(part, part, value=twice)
+            above, current = current, torch.addcmul(self.complement, b, current)
+        self._product = current
+        self.ratio_over_x = scale * above / current
+        self.complement.div_(current)
+        self.derivative.div_(current).div_(current)
 
     def scaled_slope_at_top(self) -> Tensor:
         """The derivative of log(e^-x I_n(x)) at the top's order n, s/x - 1 - x c."""
@@ -265,25 +314,50 @@ class _Descent:
     def log_decay(self) -> Tensor:
         n, s, x = self._top.order, self._top.root, self.x
         growth = x * x / (s + n)  # s - n
-        at_top = (
+        value = (
             -n * (growth + x) / (s + x)
-            - n * torch.log1p(growth / (2 * n))
+            - self.order * torch.log1p(growth / (2 * n))
             - torch.log1p(growth / n) / 2
             + (self._top.log_sum() - _log_sum_at_zero(n))
         )
-        ladder = sum(math.log(2 * (self.order + step + 1)) for step in range(self._steps))
-        return at_top + (self._product.log() + self._steps * torch.log(x + 2 * n) - ladder)
+        if not self._steps:
+            return value
+        at_zero = sum(math.log((self.order + step + 1) / n) for step in range(self._steps))
+        return value + (self._product.log() - at_zero)
 
-    def log_scaled(self) -> Tensor:
-        n, s, x = self._top.order, self._top.root, self.x.clamp_min(_SMALLEST)
-        at_top = (
-            n * n / (s + x)
-            - n * torch.asinh(n / x)
-            - torch.log(2 * math.pi * s) / 2
-            + self._top.log_sum()
-        )
-        value = at_top + self._product.log() + self._steps * torch.log1p(2 * n / x)
-        return torch.where(self.x == 0, 0.0 if self.order == 0 else -math.inf, value)
+
+def _log_scaled(order: float, x: Tensor) -> Tensor:
+    """Log(e^-x I_v(x)): the same descent as in `_Descent`, of the value alone.
+
+    It starts from J_n = u and J_{n+1} = u (s+n) A_n / x, which takes neither a division nor a
+    logarithm of u.
+    """
+    x = _arguments(order, x)
+    steps = _steps_to_debye(order)
+    n = order + steps
+    root = torch.sqrt(n * n + x * x)
+    inverse = 1 / root
+    current, *rest = _debye_sums(n, n * inverse, 2 if steps else 1)
+    if steps:
+        width = root + n
+        scale = 1 / width
+        square = (x * scale).square_()
+        above = current - rest[0].mul_(width).mul_(inverse).mul_(inverse)
+        for step in reversed(range(steps)):
+            twice = 2 * (order + step + 1)
+            above.mul_(square).addcmul_(current, scale, value=twice)
+            current, above = above, current
+    gap = n * n / (root + x)  # s - x
+    value = current.square_().mul_(inverse).mul_(1 / (2 * math.pi)).log_().mul_(0.5).add_(gap)
+    if order == 0:
+        return value
+    value.sub_(gap.add_(n).div_(x.clamp_min(_SMALLEST)).log1p_(), alpha=order)
+    return torch.where(x == 0, -math.inf, value)
+
+
+def _log_i(order: float, scaled: bool, x: Tensor) -> tuple[Tensor]:
+    value = _log_scaled(order, x)
+    return (value if scaled else value + x,)
 
 
 def _steps_to_debye(order: float) -> int:
@@ -310,23 +384,23 @@ def _second_order(order: float, x: Tensor) -> tuple[Tensor, Tensor]:
     return slope, second
 
 
+def _terms(order: float, x: Tensor) -> tuple[Tensor, ...]:
+    descent = _Descent(order, x)
+    ratio = x * descent.ratio_over_x
+    others = (descent.ratio_over_x, descent.complement, descent.derivative)
+    return descent.log_decay(), ratio, *others
+
+
 class _Terms(torch.autograd.Function):
     """The five terms, with each one's derivative among the others or in `_SecondOrder`."""
 
     @staticmethod
     def forward(ctx: Any, order: float, x: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401 (autograd's context has no public type)
-        descent = _Descent(order, x)
-        ratio = x * descent.ratio_over_x
+        terms = BesselTerms(*_in_blocks(partial(_terms, order), x))
         ctx.order = order
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, descent.complement, descent.derivative)
-        return (
-            descent.log_decay(),
-            ratio,
-            descent.ratio_over_x,
-            descent.complement,
-            descent.derivative,
-        )
+        ctx.save_for_backward(x, terms.complement, terms.derivative)
+        return tuple(terms)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
@@ -353,7 +427,8 @@ class _SecondOrder(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, order: float, x: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        return _second_order(order, x)
+        slope, second = _in_blocks(partial(_second_order, order), x)
+        return slope, second
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
@@ -365,6 +440,13 @@ def _plus_order_over(value: Tensor, order: float, x: Tensor) -> Tensor:
     return value if order == 0 else value + order / x
 
 
+def _scaled_slope(order: float, x: Tensor) -> tuple[Tensor]:
+    descent = _Descent(order, x)
+    if order < _LOWEST_DEBYE_ORDER:
+        return (_plus_order_over(-descent.complement, order, x),)
+    return (descent.scaled_slope_at_top(),)
+
+
 class _ScaledSlope(torch.autograd.Function):
     """v/x - (1 - A), where that cancels from Debye's expansion."""
 
@@ -372,10 +454,8 @@ class _ScaledSlope(torch.autograd.Function):
     def forward(ctx: Any, order: float, x: Tensor) -> Tensor:  # noqa: ANN401
         ctx.order = order
         ctx.save_for_backward(x)
-        descent = _Descent(order, x)
-        if order < _LOWEST_DEBYE_ORDER:
-            return _plus_order_over(-descent.complement, order, x)
-        return descent.scaled_slope_at_top()
+        (slope,) = _in_blocks(partial(_scaled_slope, order), x)
+        return slope
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
@@ -393,8 +473,8 @@ class _LogBessel(torch.autograd.Function):
     def forward(ctx: Any, order: float, x: Tensor, scaled: bool) -> Tensor:  # noqa: ANN401
         ctx.order, ctx.scaled = order, scaled
         ctx.save_for_backward(x)
-        value = _Descent(order, x).log_scaled()
-        return value if scaled else value + x
+        (value,) = _in_blocks(partial(_log_i, order, scaled), x)
+        return value
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401

@@ -16,8 +16,9 @@ from sxvae.special import (
     log_bessel_ive,
 )
 
-ORDERS = [0.0, 0.5, 1.0, 1.5, 4.0, 9.5, 23.5, 24.0, 49.0, 499.0]
+ORDERS = [0.0, 0.5, 1.0, 1.5, 4.0, 9.5, 15.5, 16.0, 16.5, 23.5, 24.0, 49.0, 499.0]
 ARGUMENTS = [1e-6, 1e-3, 0.1, 1.0, 3.0, 10.0, 100.0, 1e3, 1e4, 1e6]
+FUNCTIONS = [log_bessel_i, log_bessel_ive, bessel_ratio, bessel_ratio_complement]
 
 
 @pytest.fixture(autouse=True)
@@ -88,14 +89,53 @@ def test_log_bessel_i_at_zero() -> None:
     assert log_bessel_i(1.0, zero).item() == -math.inf
 
 
+def test_zero_has_no_sign_and_the_smallest_numbers_are_not_zero() -> None:
+    x = torch.tensor([-0.0, 5e-324, 1e-307], dtype=torch.float64)
+    assert log_bessel_i(1.0, x)[0] == -math.inf
+    assert torch.isfinite(log_bessel_i(1.0, x)[1:]).all()
+    assert log_bessel_i(0.0, x).tolist() == pytest.approx([0.0] * 3, abs=1e-11)
+
+
+@pytest.mark.parametrize("order", [0.0, 0.5, 9.0, 24.0, 50.0])
+def test_many_arguments_at_once_give_what_few_give(order: float) -> None:
+    """Large tensors are worked through in blocks, and the expansion is evaluated otherwise."""
+    x = (10 ** torch.linspace(-6, 8, 3 * 60_001, dtype=torch.float64)).view(3, -1).t()
+    few = x[::1_000]
+    for function in FUNCTIONS:
+        many = function(order, x)
+        assert many.shape == x.shape
+        assert torch.isfinite(many).all()
+        torch.testing.assert_close(many[::1_000], function(order, few), rtol=1e-12, atol=1e-12)
+    for many, expected in zip(bessel_terms(order, x), bessel_terms(order, few), strict=True):
+        torch.testing.assert_close(many[::1_000], expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("function", [log_bessel_i, log_bessel_ive, bessel_ratio])
+def test_derivatives_of_many_arguments_at_once(function: Callable[[float, Tensor], Tensor]) -> None:
+    x = torch.linspace(0.1, 90.0, 150_000, dtype=torch.float64)
+
+    def derivatives(x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.clone().requires_grad_()
+        (first,) = torch.autograd.grad(function(1.5, x).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(first.sum(), x)
+        return first, second
+
+    for many, few in zip(derivatives(x), derivatives(x[::1_000]), strict=True):
+        torch.testing.assert_close(many[::1_000], few, rtol=1e-11, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), ()])
+def test_shapes_without_elements_or_dimensions(shape: tuple[int, ...]) -> None:
+    x = torch.zeros(shape)
+    for function in FUNCTIONS:
+        assert function(0.5, x).shape == shape
+
+
 def test_nothing_overflows_far_beyond_the_tested_arguments() -> None:
     x = torch.tensor([1e-300, 1e-30, 1e14, 1e100], dtype=torch.float64)
     for order in (0.0, 0.5, 30.0):
         assert torch.isfinite(log_bessel_ive(order, x)).all()
         assert all(torch.isfinite(term).all() for term in bessel_terms(order, x)[:4])
-
-
-FUNCTIONS = [log_bessel_i, log_bessel_ive, bessel_ratio, bessel_ratio_complement]
 
 
 @pytest.mark.parametrize("order", [0.0, 0.5, 4.5, 24.0, 50_000.0])
