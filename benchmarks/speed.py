@@ -1,11 +1,10 @@
-"""Samples and Bessel functions per second beside their peers: `python -m benchmarks.speed`.
+"""Samples per second beside their peers: `python -m benchmarks.speed`.
 
 Everything runs in one process with two threads, interleaved, and the median of the rounds counts.
 Sampling: 100,000 distinct (loc, k) in float32, k log-uniform from 0.1 to 1,000, against normalised
 normals, the least that any sampler does, the `power-spherical` package and TensorFlow Probability
 on JAX where they are installed (extra `bench`), and SciPy's von Mises-Fisher, which knows a single
-(loc, k), in float64. Bessel functions: log I_v of a million float64 arguments from 0.1 to 1,000
-against scipy.special.ive and a logarithm.
+(loc, k), in float64.
 """
 
 from __future__ import annotations
@@ -16,18 +15,15 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import scipy.special
 import scipy.stats
 import torch
 
 from benchmarks.report import arguments, print_table
 from sxvae.distributions import PowerSpherical, VonMisesFisher
-from sxvae.special import log_bessel_i
 
 AMBIENTS = [3, 5, 10, 50, 200]
-ORDERS = [0.5, 4.0, 24.0, 49.0, 500.0]
-SAMPLES, ARGUMENTS, ROUNDS = 100_000, 1_000_000, 9
-FEWER_SAMPLES, FEWER_ARGUMENTS, FEWER_ROUNDS = 2_000, 20_000, 2
+SAMPLES, ROUNDS = 100_000, 9
+FEWER_SAMPLES, FEWER_ROUNDS = 2_000, 2
 
 Task = Callable[[], object]
 
@@ -88,17 +84,6 @@ def samplers(ambient: int, samples: int) -> dict[str, Task]:
     return tasks
 
 
-def bessel_functions(order: float, count: int) -> dict[str, Task]:
-    x = 10 ** (torch.rand(count, dtype=torch.float64) * 4 - 1)
-    array = x.numpy()
-
-    def by_scipy() -> object:
-        with np.errstate(divide="ignore"):
-            return np.log(scipy.special.ive(order, array)) + array
-
-    return {"ours": lambda: log_bessel_i(order, x), "SciPy": by_scipy}
-
-
 def print_sampling(samples: int, rounds: int) -> None:
     found = {ambient: medians(samplers(ambient, samples), rounds) for ambient in AMBIENTS}
     print(f"{samples:,} samples; millions a second (over normalised normals)\n")
@@ -112,25 +97,12 @@ def print_sampling(samples: int, rounds: int) -> None:
     print_table(["sampler", *(f"p = {ambient}" for ambient in found)], rows)
 
 
-def print_bessel(count: int, rounds: int) -> None:
-    print(f"\n{count:,} arguments; nanoseconds each\n")
-    rows = []
-    for order in ORDERS:
-        tasks = bessel_functions(order, count)
-        seconds = medians(tasks, rounds)
-        finite = np.isfinite(np.asarray(tasks["SciPy"]())).mean()
-        each = [f"{seconds[name] / count * 1e9:.0f}" for name in ("ours", "SciPy")]
-        rows.append([order, *each, f"{seconds['ours'] / seconds['SciPy']:.2f}", f"{finite:.0%}"])
-    print_table(["order", "log_bessel_i", "SciPy", "ratio", "SciPy finite"], rows)
-
-
 def main() -> None:
     reduced = arguments(__doc__).reduced
     torch.set_num_threads(2)
     torch.manual_seed(0)
     rounds = FEWER_ROUNDS if reduced else ROUNDS
     print_sampling(FEWER_SAMPLES if reduced else SAMPLES, rounds)
-    print_bessel(FEWER_ARGUMENTS if reduced else ARGUMENTS, rounds)
 
 
 if __name__ == "__main__":

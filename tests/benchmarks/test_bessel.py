@@ -1,0 +1,29 @@
+"""The benchmark of the Bessel functions in its reduced form, as its user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_it_prints_a_row_for_each_order_and_every_value_is_finite(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "bessel", "--reduced", "--json", str(figures)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(figures.read_text(encoding="utf-8"))["benchmarks"]
+    orders = {figure["what"]: figure for figure in found["figures"]}
+    assert {"0.5", "1.5", "4", "9", "24", "49", "50", "500"} == orders.keys()
+    for order, figure in orders.items():
+        assert f"| {order} |" in done.stdout
+        assert figure["detail"]["ours_finite"] == 1.0
+        assert figure["target"] == (1.0 if float(order) <= 50 else None)
