@@ -14,6 +14,9 @@ from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 # A Gaussian likelihood's standard deviation is at least this, so that its density is bounded. It is
 # one number for all pixels: one for each would grow without bound on pixels that never change.
 GAUSSIAN_SCALE_FLOOR = 0.01
+# What decoding importance samples may take at a time, in MiB. More makes CPUs no faster: arrays
+# above their caches, which the C library returns when they are freed, cost more than they save.
+DECODING_MEMORY = 64
 
 Binarization = Literal["dynamic", "fixed", "none"]
 Likelihood = Literal["bernoulli", "gaussian", "categorical"]

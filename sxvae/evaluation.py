@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sxvae.config import SplitName
+from sxvae.config import DECODING_MEMORY, SplitName
 from sxvae.data.images import ImageData
 from sxvae.errors import ConfigError, DataError, NumericalError
-from sxvae.model import ImportanceTerms, ProductSpaceVAE, evaluating
+from sxvae.model import ImportanceTerms, ProductSpaceVAE, evaluating, slices
 from sxvae.randomness import seeded
 
 _BATCH = 100
@@ -93,8 +93,9 @@ def evaluate(
     samples: int = 500,
     seed: int = 0,
     limit: int | None = None,
+    memory: int = DECODING_MEMORY,
     checkpoint: str = "",
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[float, int], None] | None = None,
 ) -> Evaluation:
     """Measure a model on a split, its images binarised once with a constant seed.
 
@@ -105,15 +106,17 @@ def evaluate(
         samples: importance samples per image.
         seed: of the posterior draws only.
         limit: take the first so many images.
+        memory: what decoding may take at a time, in MiB. The draws do not depend on it.
         checkpoint: noted in the result.
-        on_progress: called with the images done and all images.
+        on_progress: called with the images done and all images; where the samples of a batch of
+            images are decoded in several parts, the images done are a fraction.
 
     Raises:
-        ConfigError: if `samples` or `limit` is below 1.
+        ConfigError: if `samples`, `limit` or `memory` is below 1.
         DataError: if the images' shape is not the model's.
         NumericalError: if a figure is not finite.
     """
-    for name, value in (("samples", samples), ("limit", limit)):
+    for name, value in (("samples", samples), ("limit", limit), ("memory", memory)):
         if value is not None and value < 1:
             raise ConfigError(f"{name}: at least 1 is needed, not {value}")
     data = fitting(model, data)
@@ -122,12 +125,10 @@ def evaluate(
     count = len(images) if limit is None else min(limit, len(images))
     batches = []
     with evaluating(model), seeded(seed, "evaluation", device):
-        for start in range(0, count, _BATCH):
-            stop = min(start + _BATCH, count)
-            x = images.grey(slice(start, stop)).to(device)
-            batches.append(model.importance_terms(x, samples))
-            if on_progress is not None:
-                on_progress(stop, count)
+        for batch in slices(count, _BATCH):
+            x = images.grey(batch).to(device)
+            report = _reporting(on_progress, batch, count)
+            batches.append(model.importance_terms(x, samples, memory=memory, on_progress=report))
     terms = ImportanceTerms(*(torch.cat(parts).double() for parts in zip(*batches, strict=True)))
     _refuse_non_finite(terms)
     kl = terms.kl.mean(dim=0)
@@ -150,6 +151,15 @@ def evaluate(
         checkpoint=checkpoint,
         dataset=data.settings.dataset,
     )
+
+
+def _reporting(
+    on_progress: Callable[[float, int], None] | None, batch: slice, count: int
+) -> Callable[[float], None] | None:
+    """From the fraction of a batch that is done to the images done."""
+    if on_progress is None:
+        return None
+    return lambda fraction: on_progress(batch.start + fraction * (batch.stop - batch.start), count)
 
 
 def _standard_error(values: Tensor) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from sxvae.config import Likelihood, ModelSettings, Network
+from sxvae.config import DECODING_MEMORY, Likelihood, ModelSettings, Network
 from sxvae.distributions import ProductDistribution
 from sxvae.errors import ConfigError, DataError
 from sxvae.heads import LearnedRadius, PosteriorHead, PosteriorParameters
@@ -19,8 +19,11 @@ from sxvae.likelihoods import pixel_likelihood
 from sxvae.networks import build_decoder, build_encoder
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
-# What the importance samples that are decoded at a time may take, roughly.
-_CHUNK_BYTES = 32 * 2**20
+# Arrays as wide as the decoder's widest layer that decoding and its log-likelihood hold at a time.
+_ARRAYS_AT_A_TIME = 4
+# Coordinates of importance samples that are drawn at a time. It decides what is drawn from a seed,
+# and so, unlike the memory for decoding, is no option.
+_COORDINATES_AT_A_TIME = 2**18
 # Channels of the convolutional decoder's last layers at full size, values and gates.
 _CONVOLUTION_CHANNELS = 64
 
@@ -228,7 +231,9 @@ class ProductSpaceVAE(nn.Module):
             kl = posterior.kl_per_factor(prior)
         return Elbo(bound, given_z.mean(dim=0), kl)
 
-    def importance_log_likelihood(self, x: Tensor, samples: int) -> Tensor:
+    def importance_log_likelihood(
+        self, x: Tensor, samples: int, *, memory: int = DECODING_MEMORY
+    ) -> Tensor:
         """The importance-weighted estimate of log p(x) [4], a lower bound in expectation.
 
         log (1/K) sum_k p(x, z_k) / q(z_k given x), z_k from q(z given x). No gradients.
@@ -236,26 +241,43 @@ class ProductSpaceVAE(nn.Module):
         Args:
             x: images in [0, 1], shape (batch, C, H, W); of 0 and 1 for a Bernoulli likelihood.
             samples: K; the memory taken does not depend on it.
+            memory: what decoding may take at a time, in MiB, as far as the built-in networks tell;
+                one sample of one image is always decoded. The draws do not depend on it.
 
         Returns:
             Shape (batch,), nats, float64.
 
         Raises:
             DataError: if the images have another shape, or values of which the likelihood is none.
-            ValueError: if `samples` is below 1.
+            ValueError: if `samples` or `memory` is below 1.
         """
-        return self.importance_terms(x, samples).log_likelihood
+        return self.importance_terms(x, samples, memory=memory).log_likelihood
 
     @torch.no_grad()
-    def importance_terms(self, x: Tensor, samples: int) -> ImportanceTerms:
+    def importance_terms(
+        self,
+        x: Tensor,
+        samples: int,
+        *,
+        memory: int = DECODING_MEMORY,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> ImportanceTerms:
         """`importance_log_likelihood` together with the ELBO's parts from the same draws.
+
+        Args:
+            x: as there.
+            samples: as there.
+            memory: as there.
+            on_progress: called with the fraction of the samples that is decoded.
 
         Raises:
             DataError: if the images have another shape, or values of which the likelihood is none.
-            ValueError: if `samples` is below 1.
+            ValueError: if `samples` or `memory` is below 1.
         """
         if samples < 1:
             raise ValueError(f"at least one importance sample is needed, not {samples}")
+        if memory < 1:
+            raise ValueError(f"decoding needs at least 1 MiB, not {memory}")
         self._check_images(x)
         self.likelihood.check(x)
         parameters, prior = self.posterior_parameters(x), self.prior()
@@ -263,11 +285,16 @@ class ProductSpaceVAE(nn.Module):
         log_weights = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
         log_squares = log_weights.clone()
         reconstruction = torch.zeros_like(log_weights)
-        for count in self._chunks(len(x), samples):
-            z = posterior.sample((count,))
-            given_z = self.decode(z).log_prob(x).double()
-            ratio = prior.log_prob(z).double() - posterior.log_prob(z).double()
-            weights = given_z + ratio
+        decoded = 0
+        for drawn in slices(samples, _COORDINATES_AT_A_TIME // (len(x) * self.space.ambient)):
+            z = posterior.sample((drawn.stop - drawn.start,))
+            given_z = torch.empty(z.shape[:-1], dtype=torch.float64, device=x.device)
+            for part in self._decoded_at_a_time(len(z), len(x), memory):
+                given_z[part] = self.decode(z[part]).log_prob(x[part[1]]).double()
+                decoded += given_z[part].numel()
+                if on_progress is not None:
+                    on_progress(decoded / (samples * len(x)))
+            weights = given_z + prior.log_prob(z).double() - posterior.log_prob(z).double()
             log_weights = torch.logaddexp(log_weights, torch.logsumexp(weights, dim=0))
             log_squares = torch.logaddexp(log_squares, torch.logsumexp(2 * weights, dim=0))
             reconstruction += given_z.sum(dim=0)
@@ -279,11 +306,16 @@ class ProductSpaceVAE(nn.Module):
             (2 * log_weights - log_squares).exp(),
         )
 
-    def _chunks(self, images: int, samples: int) -> list[int]:
-        """How many samples to decode at a time: their sum is `samples`."""
-        width = max(self._decoder_width, self.space.ambient, *self.settings.hidden_dims, 1)
-        size = max(1, _CHUNK_BYTES // (4 * width * max(images, 1)))
-        return [min(size, samples - start) for start in range(0, samples, size)]
+    def _decoded_at_a_time(
+        self, samples: int, images: int, memory: int
+    ) -> Iterator[tuple[slice, slice]]:
+        """Parts of samples x images of which each is decoded within `memory` MiB."""
+        width = max(self._decoder_width, self.space.ambient, *self.settings.hidden_dims)
+        size = _ARRAYS_AT_A_TIME * width * self.head.loc.weight.element_size()
+        pairs = memory * 2**20 // size
+        for some_samples in slices(samples, pairs // images):
+            for some_images in slices(images, pairs):
+                yield some_samples, some_images
 
     def _check_images(self, x: Tensor) -> None:
         """Refuse what would broadcast or overflow to a wrong number.
@@ -334,6 +366,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
+
+
+def slices(length: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of `size`, or of 1 where it is less, that cover `length`."""
+    size = max(size, 1)
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))
 
 
 def _features(encoder: nn.Module, input_shape: Sequence[int]) -> int:

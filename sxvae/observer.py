@@ -23,5 +23,5 @@ class Observer:
     def restarted(self, restart: dict[str, Any]) -> None:
         """Training goes back to the end of an epoch; `restart` is its line of restarts.jsonl."""
 
-    def evaluated(self, done: int, images: int) -> None:
-        """So many of the test images are evaluated."""
+    def evaluated(self, done: float, images: int) -> None:
+        """So many of the test images are evaluated, a batch's in fractions."""

@@ -20,6 +20,12 @@ def say(message: str, quiet: bool = False) -> None:
         print(message, file=sys.stderr)
 
 
+def as_clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as in 1:02:03."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Exactly one JSON document on stdout."""
     print(json.dumps(document, indent=2, allow_nan=False))

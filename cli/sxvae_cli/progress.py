@@ -20,7 +20,7 @@ from rich.text import Text
 from sxvae.config import RunSettings
 from sxvae.observer import Observer
 from sxvae.runs import RunDirectory
-from sxvae_cli.console import remarks, say
+from sxvae_cli.console import as_clock, remarks, say
 
 
 class PlainProgress(Observer):
@@ -41,17 +41,16 @@ class PlainProgress(Observer):
         """Print the epoch's line."""
         epoch = metrics["epoch"]
         pace = (time.monotonic() - self._start) / (epoch - self._first)
-        left = round(pace * (self._epochs - epoch))
         say(
             f"epoch {epoch}/{self._epochs}  {_figures(metrics)}  "
-            f"time left {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
+            f"time left {as_clock(pace * (self._epochs - epoch))}"
         )
 
     def restarted(self, restart: dict[str, Any]) -> None:
         """Print why, and where training goes on."""
         say(_restart(restart))
 
-    def evaluated(self, done: int, images: int) -> None:
+    def evaluated(self, done: float, images: int) -> None:
         """Say once that training is over and its test figures are being made."""
         if not self._evaluating:
             say(f"evaluating the best model on {images} test images")
@@ -116,7 +115,7 @@ class LiveProgress(Observer):
         self._progress.console.print(Text(_restart(restart)), soft_wrap=True)
         self._step = restart["back_to_epoch"] * self._steps
 
-    def evaluated(self, done: int, images: int) -> None:
+    def evaluated(self, done: float, images: int) -> None:
         """Show the evaluation's own bar."""
         if self._images is None:
             self._images = self._progress.add_task("test images", total=images)

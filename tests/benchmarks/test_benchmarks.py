@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_speed_prints_its_tables() -> None:
     assert done.returncode == 0, done.stderr
     for name in ("vMF", "power spherical", "SciPy, one (loc, k)"):
         assert f"| {name} |" in done.stdout
+
+
+def test_evaluation_prints_its_table_and_writes_its_figures(tmp_path: Path) -> None:
+    done = _run("__main__", "evaluation", "--reduced", "--json", tmp_path / "figures.json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / "figures.json").read_text())["benchmarks"]
+    times, memory = found["figures"][:2], found["figures"][2:]
+    assert [figure["detail"]["samples"] for figure in times + memory] == [10, 50, 10, 50]
+    assert all(figure["ratio"] > 0 for figure in times)
+    for figure in memory:
+        assert figure["target"] == 200
+        assert figure["ratio"] == figure["detail"]["mib"] - figure["detail"]["limit_mib"]
+        assert f"| {figure['what']} | {figure['detail']['limit_mib']:.0f} MiB |" in done.stdout
 
 
 def test_baselines() -> None:

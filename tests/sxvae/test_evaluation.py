@@ -70,6 +70,8 @@ def test_refusals(model: ProductSpaceVAE, data: ImageData) -> None:
         evaluate(model, data, samples=0)
     with pytest.raises(ConfigError, match="limit: at least 1"):
         evaluate(model, data, limit=0)
+    with pytest.raises(ConfigError, match="memory: at least 1"):
+        evaluate(model, data, memory=0)
     small = Split(torch.zeros(3, 1, 4, 4))
     with pytest.raises(DataError, match="have the shape"):
         evaluate(model, ImageData(small, small, small))

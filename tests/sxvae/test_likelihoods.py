@@ -9,12 +9,13 @@ import scipy.integrate
 import scipy.stats
 import torch
 from torch import Tensor
-from torch.distributions import Categorical
+from torch.distributions import Bernoulli, Categorical, Independent
 
 from sxvae.config import GAUSSIAN_SCALE_FLOOR, ModelSettings
 from sxvae.errors import DataError
 from sxvae.likelihoods import (
     LEVELS,
+    BernoulliImage,
     BernoulliPixels,
     CategoricalImage,
     CategoricalPixels,
@@ -40,6 +41,39 @@ def test_bernoulli_sums_to_one() -> None:
     log_prob = likelihood.log_prob(images.reshape(-1, 1, 1, 2, 3))
     assert log_prob.shape == (64, 2)
     torch.testing.assert_close(log_prob.logsumexp(dim=0), torch.zeros(2).double())
+
+
+def test_bernoulli_is_pytorchs_for_each_pixel() -> None:
+    """Values and gradients, one image for many outputs and many images for one output."""
+    logits = (10 * torch.randn(5, 4, 2, 2, 3, dtype=torch.float64)).requires_grad_()
+    likelihood = BernoulliPixels()(logits)
+    theirs = Independent(Bernoulli(logits=logits), 3)
+    for shape in ((2, 2, 3), (4, 2, 2, 3), (5, 4, 2, 2, 3), (7, 5, 1, 2, 2, 3)):
+        x = torch.bernoulli(torch.full(shape, 0.5, dtype=torch.float64))
+        found, expected = likelihood.log_prob(x), theirs.log_prob(x)
+        torch.testing.assert_close(found, expected)
+        (gradient,) = torch.autograd.grad(found.sum(), logits)
+        (expected_gradient,) = torch.autograd.grad(expected.sum(), logits)
+        torch.testing.assert_close(gradient, expected_gradient)
+    torch.testing.assert_close(likelihood.mean, theirs.mean)
+    torch.testing.assert_close(likelihood.entropy(), theirs.entropy())
+    assert likelihood.sample((6,)).shape == (6, 5, 4, 2, 2, 3)
+    wider = likelihood.expand((3, 5, 4))
+    assert isinstance(wider, BernoulliImage)
+    x = torch.ones(2, 2, 3, dtype=torch.float64)
+    torch.testing.assert_close(wider.log_prob(x), likelihood.log_prob(x).expand(3, -1, -1))
+
+
+def test_bernoulli_is_finite_where_it_is_sure() -> None:
+    likelihood = BernoulliPixels()(torch.full((1, 1, 1), 200.0))
+    assert likelihood.log_prob(torch.ones(1, 1, 1)).item() == 0
+    assert likelihood.log_prob(torch.zeros(1, 1, 1)).item() == -200
+
+
+def test_bernoulli_validates_where_asked_for() -> None:
+    likelihood = BernoulliImage(Bernoulli(logits=torch.zeros(2, 1, 2, 2), validate_args=True), 3)
+    with pytest.raises(ValueError, match="support"):
+        likelihood.log_prob(torch.full((1, 2, 2), 0.5))
 
 
 @pytest.mark.parametrize("value", [0.5, 0.999, 2.0, -1.0, math.nan])

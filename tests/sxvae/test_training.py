@@ -319,7 +319,7 @@ def test_the_observer_is_told_everything(data: ImageData, tmp_path: Path) -> Non
         def epoch_ended(self, metrics: dict[str, Any]) -> None:
             seen.append(("epoch", metrics["epoch"]))
 
-        def evaluated(self, done: int, images: int) -> None:
+        def evaluated(self, done: float, images: int) -> None:
             seen.append(("evaluated", done, images))
 
     config = QUICK.model_copy(update={"epochs": 1})

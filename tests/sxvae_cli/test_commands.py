@@ -74,6 +74,20 @@ def test_eval_options(cli: Cli, trained: Path) -> None:
     assert "--samples" in cli("eval", trained, "--samples", "0", code=2).stderr
 
 
+def test_eval_draws_the_same_whatever_memory_it_may_take(cli: Cli, trained: Path) -> None:
+    quick = ("--limit", "20", "--samples", "300", "--json")
+    little, much = (
+        json.loads(cli("eval", trained, *quick, "--memory", memory).stdout)
+        for memory in ("1", "1000")
+    )
+    for name in ("log_likelihood", "elbo", "effective_sample_size"):
+        assert little[name] == pytest.approx(much[name], rel=1e-4)
+    for bad in ("0", "-5", "1.5", "1GiB", ""):
+        refusal = cli("eval", trained, *quick, "--memory", bad, code=2).stderr
+        assert "Invalid value for '--memory'" in refusal
+        assert "Traceback" not in refusal
+
+
 def test_export_says_what_it_wrote(cli: Cli, trained: Path, tmp_path: Path) -> None:
     done = cli("export", trained, "--onnx", "--out", "bundle")
     assert done.stderr == ""

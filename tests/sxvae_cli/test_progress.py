@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
 from sxvae.runs import RunDirectory
 from sxvae_cli import progress
+from sxvae_cli.commands import evaluate
 from sxvae_cli.progress import LiveProgress
 
 SETTINGS = RunSettings(
@@ -44,3 +46,18 @@ def test_80_columns_show_the_epoch_the_figures_and_the_time_left(
     for figure in ("loss 1234.56", "reconstruction -1234.56", "KL 123.45"):
         assert figure in figures
     assert "validation ELBO -1234.56" in figures
+
+
+def test_a_log_has_a_line_with_the_time_left_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter([1000.0, 1005.0, 1031.0, 1040.0, 1062.0, 1100.0])
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("sxvae_cli.commands.evaluate.time", clock)
+    with evaluate._progress(quiet=False) as report:
+        for done in (10, 50, 60, 99.5, 200):
+            report(done, 200)
+    assert capsys.readouterr().err.splitlines() == [
+        "50.0 of 200 images evaluated  time left 0:01:33",
+        "99.5 of 200 images evaluated  time left 0:01:03",
+    ]

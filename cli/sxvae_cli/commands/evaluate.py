@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
-from sxvae.config import SplitName
+from sxvae.config import DECODING_MEMORY, SplitName
 from sxvae.runs import find_checkpoint
 from sxvae_cli import options
-from sxvae_cli.console import print_json, remarks, say
+from sxvae_cli.console import as_clock, print_json, remarks, say
 from sxvae_cli.figures import print_figures
+
+# An evaluation that takes longer says in a log how far it is.
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 def evaluate(
@@ -22,6 +26,14 @@ def evaluate(
     split: Annotated[SplitName, typer.Option(help="Which images.")] = "test",
     limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the posterior draws.")] = 0,
+    memory: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="MIB",
+            help="What decoding the samples may take at a time, in MiB; the draws stay the same.",
+        ),
+    ] = DECODING_MEMORY,
     probe: Annotated[
         bool,
         typer.Option(
@@ -64,6 +76,7 @@ def evaluate(
             samples=samples,
             seed=seed,
             limit=limit,
+            memory=memory,
             checkpoint=str(path),
             on_progress=on_progress,
         ).as_dict()
@@ -78,11 +91,28 @@ def evaluate(
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing in a log."""
-    if quiet or not remarks.is_terminal:
+def _progress(quiet: bool) -> Iterator[Callable[[float, int], None]]:
+    """A bar on a terminal, a line now and then in a log."""
+    if quiet:
         yield lambda done, images: None
-        return
-    with Progress(console=remarks) as progress:
-        task = progress.add_task("images", total=None)
-        yield lambda done, images: progress.update(task, completed=done, total=images)
+    elif not remarks.is_terminal:
+        yield _lines()
+    else:
+        with Progress(console=remarks) as progress:
+            task = progress.add_task("images", total=None)
+            yield lambda done, images: progress.update(task, completed=done, total=images)
+
+
+def _lines() -> Callable[[float, int], None]:
+    """Say how far an evaluation is and how long it will take, but not often."""
+    start = last = time.monotonic()
+
+    def report(done: float, images: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES and done < images:
+            last = now
+            left = (now - start) * (images - done) / done
+            say(f"{done:.1f} of {images} images evaluated  time left {as_clock(left)}")
+
+    return report
