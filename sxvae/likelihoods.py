@@ -28,9 +28,12 @@ class PixelLikelihood(nn.Module):
 
     Attributes:
         outputs_per_channel: how many numbers the decoder gives for a channel of a pixel.
+        arrays_at_a_time: how many arrays as large as the decoder's outputs there are while a
+            log-likelihood is computed, themselves included.
     """
 
     outputs_per_channel = 1
+    arrays_at_a_time = 4
 
     def outputs_shape(self, input_shape: Sequence[int]) -> tuple[int, int, int]:
         """The shape of the decoder's outputs for images (C, H, W)."""
@@ -96,6 +99,7 @@ class GaussianPixels(PixelLikelihood):
             above `GAUSSIAN_SCALE_FLOOR`.
     """
 
+    arrays_at_a_time = 10
     fixed_scale: Tensor
 
     def __init__(self, scale: float | Literal["learned"]) -> None:

@@ -19,8 +19,6 @@ from sxvae.likelihoods import pixel_likelihood
 from sxvae.networks import build_decoder, build_encoder
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
-# Arrays as wide as the decoder's widest layer that decoding and its log-likelihood hold at a time.
-_ARRAYS_AT_A_TIME = 4
 # Coordinates of importance samples that are drawn at a time. It decides what is drawn from a seed,
 # and so, unlike the memory for decoding, is no option.
 _COORDINATES_AT_A_TIME = 2**18
@@ -311,7 +309,8 @@ class ProductSpaceVAE(nn.Module):
     ) -> Iterator[tuple[slice, slice]]:
         """Parts of samples x images of which each is decoded within `memory` MiB."""
         width = max(self._decoder_width, self.space.ambient, *self.settings.hidden_dims)
-        size = _ARRAYS_AT_A_TIME * width * self.head.loc.weight.element_size()
+        arrays = self.likelihood.arrays_at_a_time
+        size = arrays * width * self.head.loc.weight.element_size()
         pairs = memory * 2**20 // size
         for some_samples in slices(samples, pairs // images):
             for some_images in slices(images, pairs):

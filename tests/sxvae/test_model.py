@@ -132,7 +132,7 @@ def test_the_memory_for_decoding_does_not_change_the_figures(
     whole = terms()
     assert seen == [1]
     seen.clear()
-    width = 2**20 // model_module._ARRAYS_AT_A_TIME // 4 // pairs
+    width = 2**20 // model.likelihood.arrays_at_a_time // 4 // pairs
     monkeypatch.setattr(ProductSpaceVAE, "_decoder_width", width)
     for ours, theirs in zip(terms(), whole, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
