@@ -45,7 +45,7 @@ class PosteriorHead(nn.Module):
 
     def forward(self, features: Tensor) -> PosteriorParameters:
         """Map (batch, features) to parameters: concentrations > 1, positive scales."""
-        none = features.new_zeros(*features.shape[:-1], 0)
+        none = features[..., :0]
         return PosteriorParameters(
             self.space.normalize(self.loc(features)),
             none if self.concentration is None else softplus(self.concentration(features)) + 1,

@@ -185,23 +185,27 @@ class ProductSpaceVAE(nn.Module):
         weight = self.head.loc.weight
         return self.space.prior(dtype=weight.dtype, device=weight.device)
 
-    def elbo(self, x: Tensor, kl_weight: float = 1.0) -> Elbo:
+    def elbo(self, x: Tensor, kl_weight: float = 1.0, *, check_images: bool = True) -> Elbo:
         """The evidence lower bound at one posterior sample per image.
 
         Args:
             x: images in [0, 1], shape (batch, C, H, W).
             kl_weight: the weight of the KL.
+            check_images: whether to look at them first; not needed where the data set's were.
 
         Raises:
             DataError: if the images have another shape, or values outside [0, 1].
         """
-        self._check_images(x)
+        if check_images:
+            self._check_images(x)
         posterior = self.encode(x)
         reconstruction = self.decode(posterior.rsample()).log_prob(x)
         kl = posterior.kl_per_factor(self.prior())
         return Elbo(reconstruction - kl_weight * kl.sum(dim=-1), reconstruction, kl)
 
-    def importance_weighted_bound(self, x: Tensor, samples: int, kl_weight: float = 1.0) -> Elbo:
+    def importance_weighted_bound(
+        self, x: Tensor, samples: int, kl_weight: float = 1.0, *, check_images: bool = True
+    ) -> Elbo:
         """The importance-weighted bound [4], to be trained in the ELBO's place.
 
         log (1/K) sum_k p(x given z_k) (p(z_k) / q(z_k given x))^kl_weight, with gradients through
@@ -211,6 +215,7 @@ class ProductSpaceVAE(nn.Module):
             x: images in [0, 1], shape (batch, C, H, W).
             samples: K.
             kl_weight: the weight of log q(z given x) - log p(z).
+            check_images: as in `elbo`.
 
         Returns:
             The bound as `elbo`, the mean of log p(x given z_k) as `reconstruction`, and the KL in
@@ -219,7 +224,8 @@ class ProductSpaceVAE(nn.Module):
         Raises:
             DataError: if the images have another shape, or values outside [0, 1].
         """
-        self._check_images(x)
+        if check_images:
+            self._check_images(x)
         posterior, prior = self.encode(x), self.prior()
         z = posterior.rsample((samples,))
         given_z = self.decode(z).log_prob(x)

@@ -26,7 +26,7 @@ class Objective(NamedTuple):
 
 
 def objective(model: ProductSpaceVAE, x: Tensor, epoch: int, config: TrainingSettings) -> Objective:
-    """The loss of a batch in an epoch (counted from 0).
+    """The loss of a batch in an epoch (counted from 0); its images are not checked again.
 
     The negative ELBO with the KL's weight of that epoch. With `config.kl_target` the mean of
     |weight * KL - target| takes the place of the weighted KL, and is 0 while the KL is frozen; with
@@ -34,9 +34,10 @@ def objective(model: ProductSpaceVAE, x: Tensor, epoch: int, config: TrainingSet
     """
     weight = epoch_kl_weight(epoch, config)
     if config.train_samples > 1:
-        terms = model.importance_weighted_bound(x, config.train_samples, weight)
+        samples = config.train_samples
+        terms = model.importance_weighted_bound(x, samples, weight, check_images=False)
     else:
-        terms = model.elbo(x, weight)
+        terms = model.elbo(x, weight, check_images=False)
     loss = -terms.elbo.mean()
     if config.kl_target:
         frozen = epoch < config.kl_freeze

@@ -173,12 +173,12 @@ class ProductSpace:
 
     def normalize(self, raw: torch.Tensor) -> torch.Tensor:
         """Scale each sphere's coordinates to norm 1, shape (..., ambient) to the same."""
-        from torch.nn.functional import normalize
+        from sxvae.distributions.geometry import unit_vectors
 
         parts = {}
         for key in self.groups:
             part = self._of_group(raw, key)
-            parts[key] = (part if key[0] == "normal" else normalize(part, dim=-1)).flatten(-2)
+            parts[key] = (part if key[0] == "normal" else unit_vectors(part)).flatten(-2)
         if len(parts) == 1:
             return next(iter(parts.values()))
         return self._in_order(parts)

@@ -76,7 +76,7 @@ class Trainer:
         self.device = device
         self.threads = threads
         self.observer = observer or Observer()
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.lr)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.lr, fused=True)
         self.stopping = EarlyStopping(
             self.config.burn_in, self.config.look_ahead, self.config.min_improvement
         )

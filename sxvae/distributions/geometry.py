@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+# Of torch.nn.functional.normalize.
+_SMALLEST_NORM = 1e-12
 
 # What torch.distributions takes for a shape.
 Shape = torch.Size | list[int] | tuple[int, ...]
@@ -28,21 +32,42 @@ def uniform_directions(
     return torch.nn.functional.normalize(normal, dim=-1, eps=torch.finfo(dtype).tiny)
 
 
-def carry_to_tangent(loc: Tensor, vector: Tensor) -> Tensor:
-    """Carry a tangent vector at the pole to one at `loc`, by the rotation between the two.
+def uniform_directions_of_any_length(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Vectors in uniform directions on the CPU: standard normal ones, in R^1 signs."""
+    if shape[-1] == 1:
+        return uniform_directions(shape, dtype=dtype, device="cpu")
+    return torch.randn(tuple(shape), dtype=dtype)
 
-    The pole is e_1 or -e_1, whichever is nearer to `loc`, so the rotation is well conditioned
-    everywhere, `loc` at either of them included. For mu = (mu_1, m) and a tangent vector (0, v) it
-    is (-sign(mu_1) <m, v>, v - <m, v> m / (1 + |mu_1|)), linear in v and norm-preserving.
 
-    Args:
-        loc: unit vectors, shape (..., p).
-        vector: the last p - 1 coordinates of vectors orthogonal to the pole, shape (..., p - 1).
+def unit_vectors(raw: Tensor) -> Tensor:
+    """Vectors brought to norm 1 along the last axis, as `torch.nn.functional.normalize` does.
 
-    Returns:
-        Vectors orthogonal to `loc`, shape (..., p), with the norms of `vector`.
+    The gradient takes four operations instead of a dozen; graphs for export keep PyTorch's.
     """
-    first, rest = loc[..., :1], loc[..., 1:]
-    inner = (rest * vector).sum(dim=-1, keepdim=True)
-    sign = torch.where(first >= 0, 1.0, -1.0).to(loc.dtype)
-    return torch.cat([-sign * inner, vector - inner / (1 + first.abs()) * rest], dim=-1)
+    if torch.compiler.is_compiling():
+        return torch.nn.functional.normalize(raw, dim=-1)
+    unit: Tensor = _Unit.apply(raw)
+    return unit
+
+
+def _length(raw: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(raw, dim=-1, keepdim=True)
+    return norm.clamp_min(_SMALLEST_NORM)
+
+
+class _Unit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, raw: Tensor) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
+        length = _length(raw)
+        unit = raw / length
+        ctx.save_for_backward(raw, length, unit)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        raw, length, unit = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for second derivatives the length depends on raw again
+            length = _length(raw)
+            unit = raw / length
+        inner = (grads[0] * unit).sum(dim=-1, keepdim=True)
+        return torch.addcmul(grads[0], unit, inner, value=-1) / length

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Gamma, register_kl
 
+from sxvae.distributions import cpu_samples
 from sxvae.distributions.constraints import check_concentrations
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.gamma_differences import (
@@ -17,16 +17,20 @@ from sxvae.distributions.gamma_differences import (
     log_gamma_difference,
     trigamma_difference,
 )
-from sxvae.distributions.known_derivatives import first_order, with_derivatives
+from sxvae.distributions.implicit import Side, integral_over_side
+from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
 from sxvae.distributions.power_spherical_quadrature import mean_log_half
-from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
 from sxvae.distributions.rotational import (
     LOWEST_STATISTIC,
     LogPartition,
     RotationallySymmetric,
     common_batch_shape,
 )
+from sxvae.distributions.wood import Gaps
+
+# The sine of an angle whose gap is this is not 0.
+_SMALLEST_GAP = 1e-280
 
 
 class PowerSpherical(RotationallySymmetric):
@@ -56,6 +60,8 @@ class PowerSpherical(RotationallySymmetric):
         torch.Size([5, 3])
     """
 
+    _compiled_number = cpu_samples.POWER_SPHERICAL
+
     def _shapes(self, concentration: Tensor) -> tuple[Tensor, float]:
         """The Beta distribution's parameters: (p-1)/2 + k, and (p-1)/2."""
         half = (self._ambient - 1) / 2
@@ -84,9 +90,25 @@ class PowerSpherical(RotationallySymmetric):
         """The first pole of psi'(alpha) is at k = -(p-1)/2."""
         return concentration <= (self._ambient - 1) / 2
 
-    def _sample_gap(self, concentration: Tensor) -> Tensor:
-        gap: Tensor = _CosineGap.apply(concentration, self._ambient)
-        return gap
+    def _draw_gaps(self, concentration: Tensor) -> Gaps:
+        """As a ratio of Gamma variates."""
+        wide = concentration.double()
+        check_concentrations(wide, "power spherical", self._ambient)
+        alpha, beta = self._shapes(wide)
+        one = torch.ones_like(wide)
+        towards, away = (
+            Gamma(shape, one, validate_args=False).sample() for shape in (alpha, beta * one)
+        )
+        half = (towards + away) / 2
+        return Gaps(*((part / half).clamp_min_(_SMALLEST_GAP) for part in (away, towards)))
+
+    def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
+        return self._draw_gaps(concentration.repeat(count // max(len(concentration), 1)))
+
+    def _gap_derivative(
+        self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        return _gap_derivative(gaps, concentration, loss, (self._ambient - 3) / 2, dtype)
 
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         concentration = self.concentration.double()
@@ -133,63 +155,35 @@ def _at_zero(beta: float) -> float:
     return log_gamma_difference(torch.tensor(beta, dtype=torch.float64), beta).item()
 
 
-class _CosineGap(torch.autograd.Function):
-    """1 - t, drawn as a ratio of Gamma variates and differentiated implicitly.
+def _gap_derivative(
+    gaps: Gaps, concentration: Tensor, loss: Tensor, power: float, dtype: torch.dtype
+) -> Tensor:
+    """d(1 - t)/dk at fixed probability [5].
 
-    PyTorch's own gradients of Gamma and Beta samples are approximate, so they are not used.
+    The density of y = 1 - t is proportional to y^power (2-y)^(k + power), the statistic is
+    log(1 - y/2).
     """
+    near, far = gaps
+    statistic = torch.where(near < 1, torch.log1p(-near / 2), torch.log(far / 2))
+    is_near = statistic >= -loss
+    distance = torch.where(is_near, near, far)
+    ratio = (distance / torch.where(is_near, far, near)).to(dtype)
+    at_far = concentration + power
+    first, second = (
+        torch.where(condition, power, at_far).to(dtype) for condition in (is_near, ~is_near)
+    )
+    deviation = (statistic + loss).abs().to(dtype).unsqueeze(-1)
+    is_near, column, at_end, at_other = (
+        each.unsqueeze(-1) for each in (is_near, ratio, first, second)
+    )
 
-    @staticmethod
-    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        wide = concentration.double()
-        check_concentrations(wide, "power spherical", ambient)
-        half = torch.full_like(wide, (ambient - 1) / 2)
-        one = torch.ones_like(wide)
-        towards, away = (
-            Gamma(shape, one, validate_args=False).sample() for shape in (wide + half, half)
-        )
-        ctx.save_for_backward(torch.atan2(torch.sqrt(away), torch.sqrt(towards)), concentration)
-        ctx.ambient = ambient
-        return 2 * away / (towards + away)
+    def integrand(u: Tensor) -> tuple[Tensor, Tensor]:
+        log_end, log_other = torch.log1p(-u), torch.log1p(column * u)
+        log_density = (at_end * log_end).addcmul_(at_other, log_other)
+        return log_density, torch.where(is_near, log_other, log_end.neg_()).add_(deviation)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        half_angle, concentration = ctx.saved_tensors
-        with torch.no_grad():
-            derivative = _gap_derivative(half_angle, concentration.double(), ctx.ambient)
-        gradient = (grads[0] * derivative).to(concentration.dtype)
-        return first_order(gradient, concentration), None
-
-
-def _gap_derivative(half_angle: Tensor, concentration: Tensor, ambient: int) -> Tensor:
-    """d(1 - t)/dk at fixed probability [5], with 1 - t = 2 sin^2(a), a the half angle.
-
-    The density of a is proportional to cos^(2k+p-2)(a) sin^(p-2)(a), log-concave with curvature of
-    at least 2k + 2p - 4, and da/dk is minus the integral of (2 log cos - its mean) times the
-    density below a, over the density at a. Of the two sides of the sample, which carry opposite
-    integrals, it takes the one on which the integrand keeps its sign.
-    """
-    alpha, beta = concentration + (ambient - 1) / 2, (ambient - 1) / 2
-    mean_log = -digamma_difference(alpha, beta)
-    cosine_power, sine_power = 2 * concentration + ambient - 2, ambient - 2
-
-    def log_density(log_cosine: Tensor, log_sine: Tensor, power: Tensor) -> Tensor:
-        return power * log_cosine + sine_power * log_sine
-
-    log_cosine, log_sine = torch.log(torch.cos(half_angle)), torch.log(torch.sin(half_angle))
-    reach = torch.sqrt(2 * LOG_NEGLIGIBLE / (cosine_power + sine_power).clamp_min(1e-3))
-    below = 2 * log_cosine >= mean_log
-    width = torch.minimum(torch.where(below, half_angle, math.pi / 2 - half_angle), reach)
-
-    nodes, weights = gauss_legendre(IMPLICIT_NODES, half_angle.device)
-    signed = torch.where(below, -width, width)
-    angles = half_angle.unsqueeze(-1) + signed.unsqueeze(-1) * nodes
-    node_log_cosine, node_log_sine = torch.log(torch.cos(angles)), torch.log(torch.sin(angles))
-    at_nodes = log_density(node_log_cosine, node_log_sine, cosine_power.unsqueeze(-1))
-    at_sample = log_density(log_cosine, log_sine, cosine_power).unsqueeze(-1)
-    deviation = (2 * node_log_cosine - mean_log.unsqueeze(-1)).abs()
-    integral = width * ((deviation * torch.exp(at_nodes - at_sample)) @ weights)
-    return -2 * torch.sin(2 * half_angle) * integral
+    side = Side(ratio, first, second, 0.0)
+    return -2 * distance * integral_over_side(side, integrand, log_singular=True)
 
 
 @register_kl(PowerSpherical, PowerSpherical)  # type: ignore[untyped-decorator]

@@ -177,14 +177,18 @@ class ProductDistribution(Distribution):
         return self._order_factors([kl_divergence(mine, its) for mine, its in pairs])
 
     def _join(self, parts: list[Tensor]) -> Tensor:
-        flat = torch.cat([part.flatten(-2) for part in parts], dim=-1)
+        flat = _side_by_side([part.flatten(-2) for part in parts])
         order = _to_user_order(self.positions, self._ambients, flat.device)
         return flat if order is None else flat[..., order]
 
     def _order_factors(self, parts: list[Tensor]) -> Tensor:
-        joined = torch.cat(parts, dim=-1)
+        joined = _side_by_side(parts)
         order = _to_user_order(self.positions, (1,) * len(parts), joined.device)
         return joined if order is None else joined[..., order]
+
+
+def _side_by_side(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 @cached_constant

@@ -8,11 +8,6 @@ from torch import Tensor
 
 from sxvae.distributions.constants import cached_constant
 
-# Enough for the implicit derivative of any sample.
-IMPLICIT_NODES = 32
-# Parts of an integrand whose weight is below e^-40 of the sample's own are left out.
-LOG_NEGLIGIBLE = 40.0
-
 
 @cached_constant
 def gauss_legendre(count: int, device: torch.device) -> tuple[Tensor, Tensor]:

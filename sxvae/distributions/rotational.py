@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
+from sxvae.distributions import cpu_samples
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
-from sxvae.distributions.geometry import (
-    Shape,
-    carry_to_tangent,
-    log_surface_area,
-    uniform_directions,
-)
+from sxvae.distributions.geometry import Shape, log_surface_area
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
+from sxvae.distributions.implicit import derivative_type, in_blocks
 from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.partition_table import Figures, PartitionTable
 from sxvae.distributions.quadrature import gauss_legendre
+from sxvae.distributions.rotational_samples import draw, draw_with_gradients
+from sxvae.distributions.wood import Gaps
 
 # The integrals of L'' below are over intervals that lie well away from its poles.
 _PARTITION_NODES = 16
 # Stands for the -inf that the statistic may be opposite to the mean direction.
 LOWEST_STATISTIC = -690.0
-# The largest 1 - t whose sine is not 0: there the square root would have no derivative.
-_LARGEST_GAP = 2 - 2.0**-52
 
 
 class LogPartition(NamedTuple):
@@ -59,6 +58,8 @@ class RotationallySymmetric(Distribution, ABC):
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
     """
 
+    _compiled_number: ClassVar[int]
+
     has_rsample = True
     arg_constraints = {"loc": unit_sphere, "concentration": finite_nonnegative}  # noqa: RUF012 (as in torch.distributions)
     support = unit_sphere
@@ -72,9 +73,14 @@ class RotationallySymmetric(Distribution, ABC):
             )
         if not isinstance(concentration, Tensor):
             concentration = torch.tensor(concentration, dtype=loc.dtype, device=loc.device)
-        batch_shape = torch.broadcast_shapes(loc.shape[:-1], concentration.shape)
-        self.loc = loc.expand(*batch_shape, -1)
-        self.concentration = concentration.expand(batch_shape)
+        batch_shape = concentration.shape
+        if batch_shape != loc.shape[:-1]:
+            batch_shape = torch.broadcast_shapes(loc.shape[:-1], batch_shape)
+        self.loc = loc if loc.shape[:-1] == batch_shape else loc.expand(*batch_shape, -1)
+        if concentration.shape != batch_shape:
+            concentration = concentration.expand(batch_shape)
+        self.concentration = concentration
+        self._known_figures: tuple[Tensor, Figures] | None = None
         super().__init__(batch_shape, loc.shape[-1:], validate_args)
 
     @property
@@ -98,8 +104,25 @@ class RotationallySymmetric(Distribution, ABC):
         """Where k L' - L would cancel: L'' has no pole within half such a k of the k axis."""
 
     @abstractmethod
-    def _sample_gap(self, concentration: Tensor) -> Tensor:
-        """Draw 1 - t for each concentration, float64, with pathwise gradients."""
+    def _draw_gaps(self, concentration: Tensor) -> Gaps:
+        """Draw 1 - t for each concentration, without gradients."""
+
+    @abstractmethod
+    def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
+        """The same for the compiled functions: so many samples of the rows (rows,) in turn."""
+
+    @abstractmethod
+    def _gap_derivative(
+        self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """d(1 - t)/dk at fixed probability.
+
+        Args:
+            gaps: the samples', shape (n,).
+            concentration: k, float64, shape (n,).
+            loss: the mean of -s, shape (n,).
+            dtype: what the quadrature is computed in.
+        """
 
     @abstractmethod
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -140,15 +163,43 @@ class RotationallySymmetric(Distribution, ABC):
         Raises:
             NumericalError: if a concentration is negative or not finite.
         """
+        loc, concentration = self.loc, self.concentration
+        if runs_compiled(loc):
+            return cpu_samples.draw(loc, concentration, torch.Size(sample_shape), self._family())
         shape = self._extended_shape(torch.Size(sample_shape))
-        gap = self._sample_gap(self.concentration.expand(shape[:-1])).unsqueeze(-1)
-        gap = gap.clamp_max(_LARGEST_GAP)
-        dtype = self.loc.dtype
-        cosine, sine = (1 - gap).to(dtype), torch.sqrt(gap * (2 - gap)).to(dtype)
-        around = uniform_directions(
-            (*shape[:-1], self._ambient - 1), dtype=dtype, device=self.loc.device
+        loc, concentration = loc.expand(shape), concentration.expand(shape[:-1])
+        with torch.no_grad():
+            gaps = self._draw_gaps(concentration)
+        if torch.is_grad_enabled() and (loc.requires_grad or concentration.requires_grad):
+            return draw_with_gradients(loc, concentration, gaps, self._gap_derivatives)
+        return draw(loc, gaps)
+
+    def _family(self) -> cpu_samples.Family:
+        return cpu_samples.Family(
+            self._compiled_number, self._compiled_gaps, lambda: self._figures().loss
         )
-        return cosine * self.loc + sine * carry_to_tangent(self.loc, around)
+
+    def _gap_derivatives(self, gaps: Gaps) -> Tensor:
+        """d(1 - t)/dk of samples of any shape."""
+        shape = gaps.near.shape
+        arguments = (*gaps, self.concentration.detach().double(), self._figures().loss)
+        dtype = derivative_type(self.concentration, self._ambient)
+
+        def derivative(near: Tensor, far: Tensor, k: Tensor, loss: Tensor) -> Tensor:
+            return self._gap_derivative(Gaps(near, far), k, loss, dtype)
+
+        flat = [each.expand(shape).reshape(-1) for each in arguments]
+        return in_blocks(derivative, *flat).view(shape)
+
+    def _figures(self) -> Figures:
+        """Of the concentrations, without gradients; kept for the next who asks."""
+        if self._known_figures is None or self._known_figures[0] is not self.concentration:
+            with torch.no_grad():
+                table = partition_table(type(self), self._ambient)
+                k = self.concentration
+                figures = cpu_samples.look_up(table, k) if runs_compiled(k) else table(k)
+                self._known_figures = k, figures
+        return self._known_figures[1]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -168,19 +219,22 @@ class RotationallySymmetric(Distribution, ABC):
     def entropy(self) -> Tensor:
         """-E log density in nats, shape batch_shape: log |S^(p-1)| less the KL to the uniform."""
         area = log_surface_area(self._ambient - 1)
-        return (area - self._kl_to_uniform(self.concentration)).to(self.loc.dtype)
+        return (area - self._kl_to_uniform()).to(self.loc.dtype)
 
-    def _kl_to_uniform(self, concentration: Tensor) -> Tensor:
-        """K L' - L in float64; its derivative is k L''."""
-        with torch.no_grad():
-            k = concentration.double()
-            partition = self._log_partition(k)
-            value = torch.where(
-                self._near_uniform(k),
-                self._kl_near_uniform(k),
-                k * partition.slope - partition.value,
-            )
-        return with_derivatives(value, (concentration, k * partition.curvature))
+    def _kl_to_uniform(self) -> Tensor:
+        """K L' - L in float64, shape batch_shape; its derivative is k L''."""
+        figures, k = self._figures(), self.concentration
+        return with_derivatives(figures.kl, (k, k.detach().double() * figures.curvature))
+
+    def _exact_figures(self, concentration: Tensor) -> Figures:
+        """The figures at float64 concentrations, without gradients."""
+        k, partition = concentration, self._log_partition(concentration)
+        kl = torch.where(
+            self._near_uniform(k),
+            self._kl_near_uniform(k),
+            k * partition.slope - partition.value,
+        )
+        return Figures(kl, -partition.slope, partition.curvature)
 
     def _kl_near_uniform(self, concentration: Tensor) -> Tensor:
         """The same as the integral of its derivative, which does not cancel."""
@@ -208,6 +262,20 @@ class RotationallySymmetric(Distribution, ABC):
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
 
 
+def runs_compiled(tensor: Tensor) -> bool:
+    """Whether a tensor is for the functions that are compiled for the CPU."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+@functools.cache
+def partition_table(family: type[RotationallySymmetric], ambient: int) -> PartitionTable:
+    """The table of a family on the unit sphere of R^p."""
+    with torch.inference_mode(False), torch.no_grad():
+        pole = torch.zeros(ambient, dtype=torch.float64)
+        pole[0] = 1
+        return PartitionTable(family(pole, 0.0, validate_args=False)._exact_figures)
+
+
 def common_batch_shape(p: Distribution, q: Distribution) -> torch.Size:
     """The batch shape of a KL between two; a ValueError unless they are on the same sphere."""
     if p.event_shape != q.event_shape:
@@ -223,8 +291,7 @@ def common_batch_shape(p: Distribution, q: Distribution) -> torch.Size:
 def _kl_rotationally_symmetric_uniform(
     p: RotationallySymmetric, q: HypersphericalUniform
 ) -> Tensor:
-    concentration = p.concentration.expand(common_batch_shape(p, q))
-    return p._kl_to_uniform(concentration).to(p.loc.dtype)
+    return p._kl_to_uniform().to(p.loc.dtype).expand(common_batch_shape(p, q))
 
 
 @register_kl(HypersphericalUniform, RotationallySymmetric)  # type: ignore[untyped-decorator]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
+from sxvae.distributions import cpu_samples
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.rotational import (
@@ -13,7 +14,7 @@ from sxvae.distributions.rotational import (
     RotationallySymmetric,
     common_batch_shape,
 )
-from sxvae.distributions.wood import sample_cosine_gap
+from sxvae.distributions.wood import Gaps, cosine_gap_derivative, sample_cosine_gap
 from sxvae.special import bessel_terms
 
 # Below this norm a mean of unit vectors has no direction.
@@ -50,6 +51,8 @@ class VonMisesFisher(RotationallySymmetric):
         torch.Size([5, 3])
     """
 
+    _compiled_number = cpu_samples.VON_MISES_FISHER
+
     @property
     def _order(self) -> float:
         return self._ambient / 2 - 1
@@ -72,8 +75,18 @@ class VonMisesFisher(RotationallySymmetric):
     def _kl_near_uniform(self, concentration: Tensor) -> Tensor:
         return _kl_series(concentration, self._ambient)
 
-    def _sample_gap(self, concentration: Tensor) -> Tensor:
+    def _draw_gaps(self, concentration: Tensor) -> Gaps:
         return sample_cosine_gap(concentration, self._ambient)
+
+    def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
+        gaps = cpu_samples.draw_von_mises_fisher_gaps(concentration, count, self._ambient)
+        # Not valid ones are named by the function that refuses them.
+        return gaps or sample_cosine_gap(concentration, self._ambient)
+
+    def _gap_derivative(
+        self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        return cosine_gap_derivative(gaps, concentration, loss, self._ambient, dtype)
 
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         """A, A' and A/k."""

@@ -1,83 +1,91 @@
 """The angle between a von Mises-Fisher sample and its mean direction: sampling and its gradient.
 
-With w = <loc, x> on the unit sphere of R^p, the density of w is proportional to
-exp(k w) (1 - w^2)^((p-3)/2). Wood (1994) draws e from Beta((p-1)/2, (p-1)/2), maps it to
-1 - w = 2 b e / D with D = 1 - (1-b) e, and accepts with log-probability
-(p-1) (log(1 + d) - d), d = (1-b) (2e - 1) / (2 D). Everything is computed from e and 1 - e so that
-nothing cancels, whether k is 0 or 1e8.
+With y = 1 - <loc, x> on the unit sphere of R^p, the density of y is proportional to
+exp(-k y) (y (2 - y))^((p-3)/2). Wood (1994) draws e from Beta((p-1)/2, (p-1)/2), maps it to
+y = 2 b e / D with D = 1 - (1-b) e, and accepts with log-probability (p-1) (log t - t + 1),
+t = (1+b) / (2 D). Computed from c = 2e - 1, both y and 2 - y keep all their digits, whether k is 0
+or 1e8.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sxvae.distributions.constraints import check_concentrations
-from sxvae.distributions.known_derivatives import first_order
-from sxvae.distributions.quadrature import IMPLICIT_NODES, LOG_NEGLIGIBLE, gauss_legendre
+from sxvae.distributions.implicit import Side, integral_over_side
 from sxvae.errors import NumericalError
-from sxvae.special import bessel_terms
 
 # The acceptance rate is at least 0.65, so 100 rounds all fail with probability below 1e-45.
 _MAX_ROUNDS = 100
-_SMALLEST = 2.0**-54
-# Stands for 0 where a formula divides by k: its limit is reached to all digits.
-_SMALLEST_CONCENTRATION = 1e-150
+# Where a proposal for each concentration would be cheaper than the calls that make it, there are
+# several at once, about so many in all.
+_PROPOSALS, _MOST_AT_ONCE = 2_048, 8
+_SMALLEST = 2.0**-53
+# Stands for 0 where a formula divides by k: its limit is reached to eight digits or more.
+_SMALLEST_CONCENTRATION = 1e-8
+
+
+class Gaps(NamedTuple):
+    """The distances of <loc, x> from 1 and from -1, float64, both above 0; their sum is 2."""
+
+    near: Tensor
+    far: Tensor
 
 
 class _Envelope(NamedTuple):
-    """Wood's b and 1 - b for each concentration."""
+    """Wood's b for each concentration, (1 + b) / 2 and (1 - b) / 2."""
 
     b: Tensor
-    complement: Tensor
+    half_sum: Tensor
+    half_difference: Tensor
 
 
 def _envelope(concentration: Tensor, ambient: int) -> _Envelope:
-    root = torch.sqrt(4 * concentration**2 + (ambient - 1) ** 2)
-    total = 2 * concentration + root
-    excess = 4 * concentration**2 / (root + (ambient - 1))  # root - (p - 1)
-    return _Envelope((ambient - 1) / total, (2 * concentration + excess) / total)
+    twice = 2 * concentration
+    b = (ambient - 1) / ((twice * twice).add_((ambient - 1) ** 2).sqrt_() + twice)
+    half = b / 2
+    return _Envelope(b, half + 0.5, 0.5 - half)
 
 
-def _log_acceptance(e: Tensor, co_e: Tensor, envelope: _Envelope, ambient: int) -> Tensor:
-    d = envelope.complement * (e - co_e) / (2 * (co_e + envelope.b * e))
-    return (ambient - 1) * (torch.log1p(d) - d)
+def _symmetric_beta(like: Tensor, ambient: int) -> Tensor:
+    """2e - 1 for e from Beta((p-1)/2, (p-1)/2), from two uniforms (Ulrich 1984)."""
+    cosine = torch.rand_like(like).mul_(2 * math.pi).cos_()
+    if ambient == 2:
+        return cosine
+    log_uniform = torch.rand_like(like).log_().mul_(2 / (ambient - 2))
+    return log_uniform.expm1_().neg_().sqrt_().mul_(cosine)
 
 
-def _cosine_gap(e: Tensor, co_e: Tensor, envelope: _Envelope) -> Tensor:
-    """1 - w."""
-    return 2 * envelope.b * e / (co_e + envelope.b * e)
+def _propose(envelope: _Envelope, width: int, ambient: int) -> tuple[Tensor, Tensor, Tensor]:
+    """2e - 1 and D of `width` proposals for each envelope, and which of them are accepted."""
+    like = envelope.b.expand(width, -1)
+    centred = _symmetric_beta(like, ambient)
+    denominator = torch.addcmul(envelope.half_sum, envelope.half_difference, centred, value=-1)
+    t = envelope.half_sum / denominator
+    log_acceptance = t.log().sub_(t).add_(1).mul_(ambient - 1)
+    return centred, denominator, torch.rand_like(like).log_() <= log_acceptance
 
 
-def _symmetric_beta(like: Tensor, ambient: int) -> tuple[Tensor, Tensor]:
-    """A Beta((p-1)/2, (p-1)/2) variate and its complement, from two uniforms (Ulrich 1984)."""
-    angle = torch.cos(2 * math.pi * torch.rand_like(like))
-    if ambient > 2:
-        log_uniform = torch.log(torch.rand_like(like))
-        angle = angle * torch.sqrt(-torch.expm1(2 / (ambient - 2) * log_uniform))
-    return ((1 + angle) / 2).clamp_min(_SMALLEST), ((1 - angle) / 2).clamp_min(_SMALLEST)
-
-
-def _draw(concentration: Tensor, ambient: int) -> Tensor:
-    """The accepted e for each concentration (float64, one axis); only rejected ones are redrawn."""
-    # A negative concentration becomes one that never accepts, as infinite ones are anyway.
-    valid = torch.where(concentration >= 0, concentration, math.nan)
+def _draw(concentration: Tensor, ambient: int) -> Gaps:
+    """By rejection, for float64 concentrations along one axis; only rejected ones are redrawn."""
+    # Negative and infinite concentrations become NaN, which never accepts.
+    valid = torch.where(concentration >= 0, concentration + 0 * concentration, math.nan)
     envelope = _envelope(valid, ambient)
-    result = torch.empty_like(concentration)
-    pending = torch.arange(concentration.numel(), device=concentration.device)
+    several = concentration.numel() <= _PROPOSALS
+    centred, denominator, rejected = _first_accepted(envelope, ambient, several)
+    pending = rejected.nonzero().squeeze(-1)
     for _ in range(_MAX_ROUNDS):
-        e, co_e = _symmetric_beta(envelope.b, ambient)
-        log_uniform = torch.log(torch.rand_like(e))
-        accepted = log_uniform <= _log_acceptance(e, co_e, envelope, ambient)
-        result[pending[accepted]] = e[accepted]
-        rejected = ~accepted
-        pending = pending[rejected]
         if pending.numel() == 0:
-            return result
-        envelope = _Envelope(envelope.b[rejected], envelope.complement[rejected])
+            near = (centred + 1).clamp_min_(_SMALLEST).mul_(envelope.b).div_(denominator)
+            return Gaps(near, (1 - centred).clamp_min_(_SMALLEST).div_(denominator))
+        left = _Envelope(*(each[pending] for each in envelope))
+        drawn, its_denominator, rejected = _first_accepted(left, ambient, several)
+        centred[pending], denominator[pending] = drawn, its_denominator
+        pending = pending[rejected]
     check_concentrations(concentration, "von Mises-Fisher", ambient)
     raise NumericalError(
         f"von Mises-Fisher sampling in R^{ambient} did not end for {pending.numel()} of "
@@ -85,72 +93,29 @@ def _draw(concentration: Tensor, ambient: int) -> Tensor:
     )
 
 
-def _invert(concentration: Tensor) -> Tensor:
-    """The same on S^2, where w has a distribution function that can be inverted [1]."""
+def _first_accepted(
+    envelope: _Envelope, ambient: int, several: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """2e - 1 and D of an accepted proposal for each envelope, and which have none."""
+    width = max(1, min(_MOST_AT_ONCE, _PROPOSALS // envelope.b.numel())) if several else 1
+    centred, denominator, accepted = _propose(envelope, width, ambient)
+    if width == 1:
+        return centred[0], denominator[0], ~accepted[0]
+    found, first = accepted.max(dim=0)
+    row = first.unsqueeze(0)
+    return centred.gather(0, row)[0], denominator.gather(0, row)[0], ~found
+
+
+def _invert(concentration: Tensor) -> Gaps:
+    """The same on S^2, where the distribution function of y can be inverted [1]."""
     check_concentrations(concentration, "von Mises-Fisher", 3)
     k = concentration.clamp_min(_SMALLEST_CONCENTRATION)
-    gap = (-torch.log1p(torch.rand_like(k) * torch.expm1(-2 * k)) / k).clamp_max(2)
-    envelope = _envelope(k, 3)
-    return (gap / (2 * envelope.b + envelope.complement * gap)).clamp_min(_SMALLEST)
+    near = torch.rand_like(k).mul_(torch.expm1(-2 * k)).log1p_().neg_().div_(k)
+    near = near.clamp_(_SMALLEST, 2 - 2 * _SMALLEST)
+    return Gaps(near, 2 - near)
 
 
-def _cosine_gap_derivative(e: Tensor, concentration: Tensor, ambient: int) -> Tensor:
-    """d(1 - w)/dk at fixed probability [5]: -(1/f(w)) times the integral of (A - w) f below w.
-
-    The integral runs over the angle a of Wood's variable, e = sin^2(a/2): there the density is
-    sin^(p-2)(a) times the acceptance, whose width does not depend on k. Of the two sides of the
-    sample, which carry opposite integrals, it takes the one on which the integrand keeps its sign.
-    """
-    envelope = _envelope(concentration, ambient)
-    gap = _cosine_gap(e, 1 - e, envelope)
-    mean_gap = bessel_terms(ambient / 2 - 1, concentration).complement
-    angle = 2 * torch.atan2(torch.sqrt(e), torch.sqrt(1 - e))
-
-    reach = math.sqrt(2 * LOG_NEGLIGIBLE / (ambient - 2)) if ambient > 2 else math.pi
-    below = gap <= mean_gap
-    width = torch.where(below, angle, math.pi - angle).clamp_max(reach)
-
-    nodes, weights = gauss_legendre(IMPLICIT_NODES, e.device)
-    signed = torch.where(below, -width, width)
-    half = (angle.unsqueeze(-1) + signed.unsqueeze(-1) * nodes) / 2
-    node_e, node_co_e = torch.sin(half) ** 2, torch.cos(half) ** 2
-    wide = _Envelope(envelope.b.unsqueeze(-1), envelope.complement.unsqueeze(-1))
-    log_density = _log_acceptance(node_e, node_co_e, wide, ambient) + (ambient - 2) / 2 * torch.log(
-        (node_e * node_co_e).clamp_min(_SMALLEST**2)
-    )
-    at_sample = _log_acceptance(e, 1 - e, envelope, ambient) + (ambient - 2) / 2 * torch.log(
-        e * (1 - e)
-    )
-    deviation = (_cosine_gap(node_e, node_co_e, wide) - mean_gap.unsqueeze(-1)).abs()
-    integrand = deviation * torch.exp(log_density - at_sample.unsqueeze(-1))
-    integral = width * (integrand @ weights)
-    slope = 2 * envelope.b * torch.sqrt(e * (1 - e)) / ((1 - e) + envelope.b * e) ** 2
-    return -slope * integral
-
-
-class _CosineGap(torch.autograd.Function):
-    """1 - w, drawn by rejection and differentiated implicitly, so the rejection adds no bias."""
-
-    @staticmethod
-    def forward(ctx: Any, concentration: Tensor, ambient: int) -> Tensor:  # noqa: ANN401 (autograd's context has no public type)
-        flat = concentration.double().reshape(-1)
-        e = _invert(flat) if ambient == 3 else _draw(flat, ambient)
-        e = e.clamp_max(1 - _SMALLEST * 2)
-        ctx.ambient = ambient
-        ctx.save_for_backward(e, concentration)
-        return _cosine_gap(e, 1 - e, _envelope(flat, ambient)).view(concentration.shape)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        e, concentration = ctx.saved_tensors
-        with torch.no_grad():
-            flat = concentration.double().reshape(-1)
-            derivative = _cosine_gap_derivative(e, flat, ctx.ambient).view(grads[0].shape)
-        gradient = (grads[0] * derivative).to(concentration.dtype)
-        return first_order(gradient, concentration), None
-
-
-def sample_cosine_gap(concentration: Tensor, ambient: int) -> Tensor:
+def sample_cosine_gap(concentration: Tensor, ambient: int) -> Gaps:
     """Draw 1 - <loc, x> for x from a von Mises-Fisher distribution on the unit sphere of R^p.
 
     Args:
@@ -158,11 +123,55 @@ def sample_cosine_gap(concentration: Tensor, ambient: int) -> Tensor:
         ambient: p >= 2.
 
     Returns:
-        Values in [0, 2], float64, of the same shape, with the implicit pathwise gradient [5] with
-        respect to `concentration` (first order).
+        1 - <loc, x> and 1 + <loc, x>, of the same shape, without gradients.
 
     Raises:
         NumericalError: if a concentration is negative or not finite.
     """
-    gap: Tensor = _CosineGap.apply(concentration, ambient)
-    return gap
+    flat = concentration.double().reshape(-1)
+    gaps = _invert(flat) if ambient == 3 else _draw(flat, ambient)
+    return Gaps(*(each.view(concentration.shape) for each in gaps))
+
+
+def cosine_gap_derivative(
+    gaps: Gaps, concentration: Tensor, mean_gap: Tensor, ambient: int, dtype: torch.dtype
+) -> Tensor:
+    """d(1 - <loc, x>)/dk of samples at fixed probability [5].
+
+    Args:
+        gaps: the samples', shape (n,), float64 like all tensors here.
+        concentration: k.
+        mean_gap: E[1 - <loc, x>].
+        ambient: p.
+        dtype: what the integrand is computed in.
+
+    Returns:
+        Shape (n,), float64.
+    """
+    near, far = gaps
+    if ambient == 3:
+        return _inverse_derivative(near, far, concentration)
+    power = (ambient - 3) / 2
+    is_near = near <= mean_gap
+    distance = torch.where(is_near, near, far)
+    ratio = (distance / torch.where(is_near, far, near)).to(dtype)
+    reach = concentration * distance
+    rate = torch.where(is_near, reach, -reach).to(dtype)
+    deviation = (mean_gap - near).abs().to(dtype).unsqueeze(-1)
+    slope, falling, growing = (
+        each.unsqueeze(-1) for each in (distance.to(dtype), ratio - 1, ratio)
+    )
+
+    def integrand(u: Tensor) -> tuple[Tensor, Tensor]:
+        powers = torch.addcmul(falling, growing, u, value=-1).mul_(u).log1p_().mul_(power)
+        return powers.addcmul_(rate.unsqueeze(-1), u), torch.addcmul(deviation, slope, u)
+
+    integral = integral_over_side(Side(ratio, power, power, rate), integrand)
+    return -2 * distance * integral
+
+
+def _inverse_derivative(near: Tensor, far: Tensor, concentration: Tensor) -> Tensor:
+    """On S^2, with A = 1 - e^(-k y) and B = 1 - e^(-k (2-y)), in closed form."""
+    k = concentration.clamp_min(_SMALLEST_CONCENTRATION)
+    a, b = -torch.expm1(-k * near), -torch.expm1(-k * far)
+    return (far * a * (1 - b) - near * b) / (-torch.expm1(-2 * k) * k)

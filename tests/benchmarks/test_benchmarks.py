@@ -34,11 +34,23 @@ def test_every_bound_holds(module: str) -> None:
     assert "Every bound holds." in done.stdout
 
 
-def test_speed_prints_its_tables() -> None:
-    done = _run("speed", "--reduced")
+@pytest.mark.parametrize("name", ["step", "loop", "growth", "sampling"])
+def test_speed_is_a_table_with_targets(name: str, tmp_path: Path) -> None:
+    done = _run("__main__", name, "--reduced", "--json", tmp_path / "figures.json")
     assert done.returncode == 0, done.stderr
-    for name in ("vMF", "power spherical", "SciPy, one (loc, k)"):
-        assert f"| {name} |" in done.stdout
+    found = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    (benchmark,) = found["benchmarks"]
+    assert benchmark["name"] == name
+    assert len([line for line in done.stdout.splitlines() if line.startswith("|")]) >= 4
+    assert any(figure["target"] for figure in benchmark["figures"])
+    assert all(figure["ratio"] > 0 for figure in benchmark["figures"])
+    assert found["environment"]["torch"]
+
+
+def test_an_unknown_benchmark_is_refused() -> None:
+    done = _run("__main__", "fast")
+    assert done.returncode == 2
+    assert "no benchmark fast; choose from step" in done.stderr
 
 
 def test_evaluation_prints_its_table_and_writes_its_figures(tmp_path: Path) -> None:

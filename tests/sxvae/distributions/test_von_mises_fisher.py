@@ -295,7 +295,7 @@ def test_few_proposals_are_rejected(ambient: int, monkeypatch: pytest.MonkeyPatc
     """At most 1.53 a sample, Wood's own number, and less above p = 2; 0.02 is 4 standard errors."""
     drawn = 0
 
-    def counting(like: Tensor, ambient: int) -> tuple[Tensor, Tensor]:
+    def counting(like: Tensor, ambient: int) -> Tensor:
         nonlocal drawn
         drawn += like.numel()
         return propose(like, ambient)

@@ -1,0 +1,85 @@
+"""A training epoch, with data, binarisation, metrics and the bar on the terminal, over its steps.
+
+10,000 images of MNIST's size and share of ink; the limit is as many steps on one batch.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+import sxvae_cli.progress
+from benchmarks.performance import Finding, seconds_cell, target_cell, timed
+from benchmarks.step import BATCH, HIDDEN, SHAPE, binary_images, model_step
+from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
+from sxvae import ProductSpace, ProductSpaceVAE
+from sxvae.config import RunSettings, TrainingSettings
+from sxvae.data import ImageData, Split
+from sxvae.runs import RunDirectory
+from sxvae.trainer import Trainer
+from sxvae_cli.progress import LiveProgress
+
+SPACES = ["9", "4,4"]
+IMAGES, FEWER_IMAGES = 10_000, 500
+TARGET = 1.10
+
+
+def grey_images(count: int) -> ImageData:
+    """Bytes as in MNIST: mostly 0, the rest of every grey."""
+    ink = torch.rand(count, *SHAPE) < 0.19
+    pixels = torch.randint(256, (count, *SHAPE), dtype=torch.uint8) * ink
+    few = Split(pixels[:BATCH], 255.0)
+    return ImageData(Split(pixels, 255.0), few, few)
+
+
+def epoch(space: ProductSpace, data: ImageData, display: LiveProgress, folder: Path) -> Task:
+    """What `sxvae train` does between two validations."""
+    model = ProductSpaceVAE(space, SHAPE, HIDDEN)
+    config = TrainingSettings(batch_size=BATCH)
+    settings = RunSettings(model=model.settings, data=data.settings, training=config)
+    run = RunDirectory(folder / "run")
+    trainer = Trainer(model, data, settings, run, torch.device("cpu"), 2, display)
+    display.started(run, settings, 0, len(data.train) // BATCH)
+    return trainer._learn
+
+
+def steps(space: ProductSpace, count: int) -> Task:
+    step = model_step(space, binary_images())
+
+    def task() -> None:
+        for _ in range(count):
+            step()
+
+    return task
+
+
+def run(reduced: bool) -> Finding:
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    data = grey_images(FEWER_IMAGES if reduced else IMAGES)
+    figures, rows = [], []
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        vars(sxvae_cli.progress)["remarks"] = Console(file=nowhere, force_terminal=True)
+        for dims in SPACES:
+            space = ProductSpace.parse(dims)
+            with LiveProgress() as display:
+                tasks = {
+                    "limit": steps(space, len(data.train) // BATCH),
+                    "ours": epoch(space, data, display, Path(folder)),
+                }
+                timings = interleaved(tasks, FEWER_ROUNDS if reduced else ROUNDS)
+            figure = timed(f"epoch, {dims}", timings["ours"], timings["limit"], TARGET)
+            figures.append(figure)
+            cells = (seconds_cell(timings[name]) for name in ("limit", "ours"))
+            rows.append([figure.what, *cells, f"{figure.ratio:.2f}", target_cell(figure)])
+    return Finding(
+        "loop",
+        f"An epoch of {len(data.train):,} images over its steps alone.",
+        figures,
+        ["case", "steps", "epoch", "ratio", "target"],
+        rows,
+    )

@@ -1,0 +1,128 @@
+"""Drawing samples, beside normalised normals and the samplers of other packages.
+
+100,000 distinct (loc, k) in float32, every k the same in a row. The limit is the least that any
+sampler does: as many normals, normalised. Peers are the `power-spherical` package and TensorFlow
+Probability on JAX where they are installed (extra `bench`), and SciPy's von Mises-Fisher, which
+knows a single (loc, k), in float64.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import scipy.stats
+import torch
+from torch import Tensor
+
+from benchmarks.performance import Figure, Finding, seconds_cell, target_cell
+from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, Timing, interleaved
+from sxvae.distributions import PowerSpherical, VonMisesFisher
+
+# The targets: how much of the limit's rate, by p; and what a gradient may cost.
+TARGETS = {3: None, 5: 0.25, 10: 0.25, 50: 0.5, 200: 0.5}
+GRADIENT_TARGET = 2.5
+CONCENTRATIONS = [1.0, 10.0, 100.0]
+SAMPLES, FEWER_SAMPLES = 100_000, 2_000
+LIMIT, WITH_GRADIENT = "normals", "vMF with gradient"
+
+
+def installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def tfp_sampler(loc: Tensor, k: Tensor) -> Task:
+    """Compiled; a fresh key each time."""
+    import jax
+    from tensorflow_probability.substrates import jax as tfp
+
+    def draw(loc: object, k: object, key: object) -> object:
+        return tfp.distributions.VonMisesFisher(loc, k).sample(seed=key)
+
+    sample, parameters = jax.jit(draw), (jax.numpy.asarray(loc), jax.numpy.asarray(k))
+    keys = iter(jax.random.split(jax.random.PRNGKey(0), 10_000))
+    return lambda: sample(*parameters, next(keys)).block_until_ready()
+
+
+def power_spherical_sampler(loc: Tensor, k: Tensor) -> Task:
+    import power_spherical
+
+    q = power_spherical.PowerSpherical(loc, k, validate_args=False)
+    return lambda: q.sample()
+
+
+def scipy_sampler(loc: Tensor, k: Tensor) -> Task:
+    single = loc[0].double() / loc[0].double().norm()
+    q = scipy.stats.vonmises_fisher(single.numpy(), float(k[0]))  # type: ignore[arg-type]
+    generator = np.random.default_rng(0)
+    return lambda: q.rvs(len(loc), random_state=generator)
+
+
+def with_gradient(loc: Tensor, k: Tensor) -> Task:
+    """Of a function with a gradient of ones."""
+    ones = torch.ones_like(loc)
+
+    def task() -> None:
+        leaves = loc.detach().requires_grad_(), k.detach().requires_grad_()
+        VonMisesFisher(*leaves, validate_args=False).rsample().backward(ones)
+
+    return task
+
+
+def samplers(ambient: int, concentration: float, samples: int) -> dict[str, Task]:
+    loc = torch.nn.functional.normalize(torch.randn(samples, ambient), dim=-1)
+    k = torch.full((samples,), concentration)
+    tasks: dict[str, Task] = {
+        LIMIT: lambda: torch.nn.functional.normalize(torch.randn(samples, ambient), dim=-1),
+        "vMF": VonMisesFisher(loc, k, validate_args=False).sample,
+        WITH_GRADIENT: with_gradient(loc, k),
+        "power spherical": PowerSpherical(loc, k, validate_args=False).sample,
+        "SciPy, one (loc, k)": scipy_sampler(loc, k),
+    }
+    if installed("power_spherical"):
+        tasks["power-spherical package"] = power_spherical_sampler(loc, k)
+    if installed("tensorflow_probability") and installed("jax"):
+        tasks["TFP on JAX"] = tfp_sampler(loc, k)
+    return tasks
+
+
+def figures_of(
+    ambient: int, concentration: float, timings: dict[str, Timing], limit: float
+) -> list[tuple[Figure, Timing]]:
+    found = []
+    for name, timing in timings.items():
+        low, high = timing.spread
+        seconds = {"limit_best": limit, "median": timing.median, "p10": low, "p90": high}
+        detail = {"p": ambient, "k": concentration, "sampler": name, "seconds": seconds}
+        what = f"{name}, p = {ambient}, k = {concentration:g}"
+        if name == WITH_GRADIENT:
+            ratio = timing.median / timings["vMF"].median
+            figure = Figure(what, ratio, GRADIENT_TARGET, detail=detail)
+        else:
+            target = TARGETS[ambient] if name == "vMF" else None
+            figure = Figure(what, limit / timing.median, target, at_least=True, detail=detail)
+        found.append((figure, timing))
+    return found
+
+
+def run(reduced: bool) -> Finding:
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    samples, rounds = (FEWER_SAMPLES, FEWER_ROUNDS) if reduced else (SAMPLES, ROUNDS // 2)
+    figures, rows = [], []
+    for ambient in TARGETS:
+        timings = {k: interleaved(samplers(ambient, k, samples), rounds) for k in CONCENTRATIONS}
+        limit = min(each[LIMIT].best for each in timings.values())  # the same for every k
+        for k, each in timings.items():
+            for figure, timing in figures_of(ambient, k, each, limit):
+                figures.append(figure)
+                cells = [figure.what, seconds_cell(timing), f"{figure.ratio:.2f}"]
+                rows.append([*cells, target_cell(figure)])
+    return Finding(
+        "sampling",
+        f"{samples:,} samples in float32. The ratio is the rate over that of normalised normals; "
+        "with a gradient, the time over that without.",
+        figures,
+        ["sampler", "time", "ratio", "target"],
+        rows,
+    )

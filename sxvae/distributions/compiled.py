@@ -1,0 +1,326 @@
+"""Drawing samples around a mean direction, and differentiating them, compiled for the CPU.
+
+The same formulas as in `wood`, `power_spherical`, `implicit`, `rotational_samples` and
+`partition_table`, one sample after the other: on a few hundred samples PyTorch spends its time on
+calls, not on arithmetic. Numba compiles each function when it is first used and keeps the result
+on disk.
+
+Arrays are contiguous. Sample i belongs to row i % rows of the parameters, counted from `start`: the
+arrays of samples may be parts of larger ones, done by several threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sxvae.distributions.cpu_samples import VON_MISES_FISHER
+
+Array = NDArray[Any]
+
+_MAX_ROUNDS = 100
+_SMALLEST = 2.0**-53
+_SMALLEST_CONCENTRATION = 1e-8
+_NO_FALL = 1e-30
+_MOST_FACTORS = 40
+
+
+def _compile(function: Callable[..., Any]) -> Any:  # noqa: ANN401 (Numba's dispatcher)
+    """Compiled at its first call, without Python's lock; kept on disk where there is a place."""
+    try:
+        return njit(function, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(function, nogil=True, error_model="numpy")
+
+
+@_compile
+def _mix(state: Any) -> Any:  # noqa: ANN401 (an unsigned 64-bit integer)
+    """SplitMix64's output for a state (Steele, Lea and Flood 2014)."""
+    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@_compile
+def _uniform(bits: Any) -> float:  # noqa: ANN401
+    """In (0, 1), never an end."""
+    return (np.float64(bits >> np.uint64(11)) + 0.5) * 2.0**-53
+
+
+@_compile
+def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: Array) -> int:
+    """1 - <loc, x> and 1 + <loc, x> of von Mises-Fisher samples.
+
+    Args:
+        k: concentrations, shape (rows,).
+        ambient: p.
+        seed: of all chance here, 63 bits.
+        start: the first sample's number.
+        near: filled, shape (n,).
+        far: likewise.
+
+    Returns:
+        The first row whose concentration is not valid, or -1.
+    """
+    step = np.uint64(0x9E3779B97F4A7C15)
+    for i in range(len(near)):
+        row = (start + i) % len(k)
+        concentration = np.float64(k[row])
+        if not 0 <= concentration < math.inf:
+            return row
+        # A stream of its own for each sample, whatever is drawn for the others.
+        state = _mix(np.uint64(seed) + np.uint64(start + i) * np.uint64(0xD1342543DE82EF95))
+        if ambient == 3:
+            bounded = max(concentration, _SMALLEST_CONCENTRATION)
+            gap = -math.log1p(_uniform(_mix(state)) * math.expm1(-2 * bounded)) / bounded
+            near[i] = min(max(gap, _SMALLEST), 2 - 2 * _SMALLEST)
+            far[i] = 2 - near[i]
+            continue
+        twice = 2 * concentration
+        b = (ambient - 1) / (math.sqrt(twice * twice + (ambient - 1.0) ** 2) + twice)
+        half_sum, half_difference = 0.5 + b / 2, 0.5 - b / 2
+        accepted = False
+        for _ in range(_MAX_ROUNDS):
+            state += step
+            centred = math.cos(2 * math.pi * _uniform(_mix(state)))
+            if ambient > 2:
+                state += step
+                log_uniform = math.log(_uniform(_mix(state)))
+                centred *= math.sqrt(-math.expm1(2 * log_uniform / (ambient - 2)))
+            denominator = half_sum - half_difference * centred
+            t = half_sum / denominator
+            state += step
+            bound = (ambient - 1) * (math.log(t) - t + 1)
+            if math.log(_uniform(_mix(state))) <= bound:
+                near[i] = b * max(1 + centred, _SMALLEST) / denominator
+                far[i] = max(1 - centred, _SMALLEST) / denominator
+                accepted = True
+                break
+        if not accepted:
+            return row
+    return -1
+
+
+@_compile
+def place(loc: Array, start: int, near: Array, far: Array, direction: Array, x: Array) -> None:
+    """Samples from their gaps and uniform tangent directions.
+
+    Args:
+        loc: shape (rows, p).
+        start: the first sample's number.
+        near: 1 - <loc, x>, shape (n,).
+        far: 1 + <loc, x>.
+        direction: vectors of any length, which are brought to length 1, shape (n, p - 1).
+        x: filled with the samples, shape (n, p).
+    """
+    ambient = loc.shape[1]
+    for i in range(len(near)):
+        row = (start + i) % len(loc)
+        square = 0.0
+        for j in range(ambient - 1):
+            square += np.float64(direction[i, j]) ** 2
+        if square == 0:  # never but for float32 noise that underflows
+            direction[i, 0], square = 1, 1.0
+        scale, inner = 1 / math.sqrt(square), 0.0
+        for j in range(ambient - 1):
+            direction[i, j] *= scale
+            inner += np.float64(loc[row, j + 1]) * direction[i, j]
+        first = np.float64(loc[row, 0])
+        towards_pole = math.copysign(1 / (1 + abs(first)), first)
+        cosine, sine = 1 - near[i], math.sqrt(near[i] * far[i])
+        along = cosine - sine * inner * abs(towards_pole)
+        x[i, 0] = along * first - sine * inner * towards_pole
+        for j in range(1, ambient):
+            x[i, j] = along * loc[row, j] + sine * direction[i, j - 1]
+
+
+@_compile
+def interpolate(k: Array, table: Array, start: float, cell: float, figures: Array) -> None:
+    """What `PartitionTable` gives: KL, loss and curvature of each.
+
+    Args:
+        k: concentrations, shape (n,).
+        table: the coefficients, shape (cells, 3 (degree + 1)).
+        start: the logarithm of the first cell's lowest k.
+        cell: a cell's width in log k.
+        figures: filled, shape (3, n).
+    """
+    cells, degree = len(table), table.shape[1] // 3 - 1
+    smallest, largest = math.exp(start), math.exp(start + cells * cell)
+    for i in range(len(k)):
+        concentration = np.float64(k[i])
+        if math.isnan(concentration):
+            figures[:, i] = math.nan
+            continue
+        position = (math.log(min(max(concentration, smallest), largest)) - start) / cell
+        place = min(max(int(position), 0), cells - 1)
+        t = 2 * (position - place) - 1
+        for figure in range(3):
+            value = table[place, 3 * degree + figure]
+            for power in range(degree - 1, -1, -1):
+                value = value * t + table[place, 3 * power + figure]
+            figures[figure, i] = value
+        figures[0, i] *= concentration * concentration
+
+
+@_compile
+def _density(excess: float, twice: int, exponent: float) -> float:
+    """(1 + excess)^(twice / 2) exp(exponent), by multiplication where that is soon done."""
+    if twice > _MOST_FACTORS:  # each alone would overflow or underflow
+        return math.exp(0.5 * twice * math.log1p(excess) + exponent)
+    value = 1 + excess
+    if twice < 0:
+        return math.exp(exponent) / math.sqrt(value)
+    result = math.exp(exponent) * (math.sqrt(value) if twice % 2 else 1.0)
+    for _ in range(twice // 2):
+        result *= value
+    return result
+
+
+@_compile
+def _width(ratio: float, first: float, second: float, rate: float, depth: float) -> float:
+    """As `implicit._width`."""
+    power = first + 0.5
+    slope = power - second * ratio - rate
+    curvature = max(power + second * ratio * ratio, 0.0)
+    u = 2 * depth / (slope + math.sqrt(slope * slope + 2 * depth * curvature))
+    if not 0 <= u < 1 - 2.0**-52:
+        u = 1 - 2.0**-52
+    drop = -(power * math.log1p(-u) + second * math.log1p(ratio * u) + rate * u)
+    fall = power / (1 - u) - second * ratio / (1 + ratio * u) - rate
+    u = min(u + (depth - drop) / max(fall, _NO_FALL), 1.0)
+    return u / (1 + math.sqrt(1 - u))
+
+
+@_compile
+def _von_mises_fisher_slope(
+    near: float,
+    far: float,
+    k: float,
+    mean: float,
+    ambient: int,
+    nodes: Array,
+    weights: Array,
+    depth: float,
+) -> float:
+    """As `wood.cosine_gap_derivative`."""
+    if ambient == 3:
+        k = max(k, _SMALLEST_CONCENTRATION)
+        a, b = -math.expm1(-k * near), -math.expm1(-k * far)
+        return (far * a * (1 - b) - near * b) / (-math.expm1(-2 * k) * k)
+    is_near = near <= mean
+    distance, other = (near, far) if is_near else (far, near)
+    ratio = distance / other
+    rate = k * distance if is_near else -k * distance
+    deviation = abs(mean - near)
+    power = (ambient - 3) / 2
+    width = _width(ratio, power, power, rate, depth)
+    total = 0.0
+    for node in range(len(nodes)):
+        inward = width * nodes[node]
+        u = inward * (2 - inward)
+        density = _density(u * (ratio - 1 - ratio * u), ambient - 3, rate * u)
+        total += weights[node] * (1 - inward) * density * (deviation + distance * u)
+    slope: float = -2 * distance * width * total
+    return slope
+
+
+@_compile
+def _power_spherical_slope(
+    near: float,
+    far: float,
+    k: float,
+    mean: float,
+    ambient: int,
+    nodes: Array,
+    weights: Array,
+    depth: float,
+) -> float:
+    """As `power_spherical._gap_derivative`."""
+    statistic = math.log1p(-near / 2) if near < 1 else math.log(far / 2)
+    is_near = statistic >= -mean
+    distance, other = (near, far) if is_near else (far, near)
+    ratio = distance / other
+    power = (ambient - 3) / 2
+    first, second = (power, power + k) if is_near else (power + k, power)
+    deviation = abs(statistic + mean)
+    width = _width(ratio, first, second, 0.0, depth)
+    total = 0.0
+    for node in range(len(nodes)):
+        inward = width * nodes[node]
+        u = inward * (2 - inward)
+        log_end, log_other = math.log1p(-u), math.log1p(ratio * u)
+        density = math.exp(first * log_end + second * log_other)
+        away = log_other if is_near else -log_end
+        total += weights[node] * (1 - inward) * density * (deviation + away)
+    slope: float = -2 * distance * width * total
+    return slope
+
+
+@_compile
+def differentiate(
+    family: int,
+    start: int,
+    grad: Array,
+    near: Array,
+    far: Array,
+    direction: Array,
+    loc: Array,
+    k: Array,
+    mean: Array,
+    nodes: Array,
+    weights: Array,
+    depth: float,
+    by_loc: Array,
+    by_k: Array,
+) -> None:
+    """The gradients with respect to loc and k of a function of samples, summed over each row's.
+
+    Args:
+        family: as `cpu_samples` numbers it.
+        start: the first sample's number.
+        grad: the function's gradient at the samples, shape (n, p).
+        near: the samples' 1 - <loc, x>, shape (n,).
+        far: 1 + <loc, x>.
+        direction: v, shape (n, p - 1).
+        loc: shape (rows, p).
+        k: shape (rows,).
+        mean: the mean of -s, shape (rows,).
+        nodes: of the quadrature on [0, 1].
+        weights: their weights.
+        depth: of the quadrature.
+        by_loc: zeros, added to, shape (rows, p), float64.
+        by_k: zeros, added to, shape (rows,), float64.
+    """
+    ambient = loc.shape[1]
+    for i in range(len(near)):
+        row = (start + i) % len(loc)
+        first = np.float64(loc[row, 0])
+        towards_pole = math.copysign(1 / (1 + abs(first)), first)
+        shrink = abs(towards_pole)
+        cosine, sine = 1 - near[i], math.sqrt(near[i] * far[i])
+        along, across, inner = np.float64(grad[i, 0]) * first, 0.0, 0.0
+        for j in range(1, ambient):
+            along += np.float64(grad[i, j]) * loc[row, j]
+            across += np.float64(grad[i, j]) * direction[i, j - 1]
+            inner += np.float64(loc[row, j]) * direction[i, j - 1]
+        by_inner = along * shrink + towards_pole * grad[i, 0]
+        by_sine = across - inner * by_inner
+        kept = cosine - sine * inner * shrink
+        by_loc[row, 0] += kept * grad[i, 0] + sine * inner * towards_pole * by_inner
+        for j in range(1, ambient):
+            by_loc[row, j] += kept * grad[i, j] - sine * by_inner * direction[i, j - 1]
+        if family == VON_MISES_FISHER:
+            slope = _von_mises_fisher_slope(
+                near[i], far[i], np.float64(k[row]), mean[row], ambient, nodes, weights, depth
+            )
+        else:
+            slope = _power_spherical_slope(
+                near[i], far[i], np.float64(k[row]), mean[row], ambient, nodes, weights, depth
+            )
+        by_k[row] += (by_sine * cosine / sine - along) * slope

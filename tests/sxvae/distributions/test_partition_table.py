@@ -1,0 +1,37 @@
+"""The tables of KL, mean and variance of the statistic against the functions they stand for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sxvae.distributions import PowerSpherical, VonMisesFisher, cpu_samples
+from sxvae.distributions.rotational import partition_table
+
+FAMILIES = [VonMisesFisher, PowerSpherical]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("ambient", [2, 3, 5, 50, 100_000])
+def test_the_table_gives_what_it_was_made_from(
+    family: type[VonMisesFisher] | type[PowerSpherical], ambient: int
+) -> None:
+    pole = torch.zeros(ambient, dtype=torch.float64)
+    pole[0] = 1
+    k = 10 ** torch.linspace(-8, 10, 4_001, dtype=torch.float64)
+    exact = family(pole, 0.0)._exact_figures(k)
+    table = partition_table(family, ambient)
+    for figures in (table(k), cpu_samples.look_up(table, k)):
+        for found, expected in zip(figures, exact, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_table_at_its_ends(family: type[VonMisesFisher] | type[PowerSpherical]) -> None:
+    table = partition_table(family, 5)
+    k = torch.tensor([0.0, 1e-12, 3e38, torch.nan], dtype=torch.float32)
+    for figures in (table(k), cpu_samples.look_up(table, k)):
+        assert figures.kl[0] == 0
+        assert figures.loss[0] == pytest.approx(1.0 if family is VonMisesFisher else 5 / 6)
+        assert all(figure[:3].isfinite().all() for figure in figures)
+        assert all(figure[3].isnan() for figure in figures)
