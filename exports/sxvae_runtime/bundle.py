@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from safetensors.numpy import load_file
 from sxvae_runtime import geometry, inputs, sampling
 from sxvae_runtime.errors import BundleError, InputError
 from sxvae_runtime.inputs import Seed
-from sxvae_runtime.manifest import Factor, Manifest
+from sxvae_runtime.manifest import Factor, Graph, Manifest
 
 # What a graph's outputs may differ by on another machine, relative to max(1, |value|).
 _GOLDEN_TOLERANCE = 1e-4
@@ -35,7 +36,49 @@ class Posterior(NamedTuple):
 
     mean_direction: NDArray[np.float32]
     concentration: NDArray[np.float32]
-    scale: NDArray[np.float32] | None
+    scale: NDArray[np.float32] | None = None
+
+
+class _SpheresAlike(NamedTuple):
+    """The spheres of one family and dimension, which are sampled together.
+
+    Attributes:
+        family: their posteriors'.
+        orders: their places among the spheres, shape (spheres,).
+        columns: their coordinates in a latent vector, shape (spheres, ambient).
+    """
+
+    family: str
+    orders: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+
+class _Network:
+    """A graph in its session.
+
+    Args:
+        session: the session.
+        graph: what the manifest says of it.
+        outputs: the names of those that are wanted, in the order in which they come.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, graph: Graph, outputs: list[str]
+    ) -> None:
+        self._session = session
+        (self._feed,) = graph.inputs
+        self._outputs = outputs
+
+    def run(self, value: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        """All outputs, a batch at a time: convolutions take megabytes for each row."""
+        if len(value) <= _BATCH:
+            outputs: Sequence[NDArray[np.float32]] = self._session.run(
+                self._outputs, {self._feed: value}
+            )
+            return outputs
+        starts = range(0, len(value), _BATCH)
+        batches = [self.run(value[start : start + _BATCH]) for start in starts]
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
 class Bundle:
@@ -55,8 +98,12 @@ class Bundle:
     ) -> None:
         self.path = path
         self.manifest = manifest
-        self._encoder = encoder
-        self._decoder = decoder
+        encoder_graph, decoder_graph = manifest.graphs["encoder"], manifest.graphs["decoder"]
+        self._parameters = [name for name in Posterior._fields if name in encoder_graph.outputs]
+        self._encoder = _Network(encoder, encoder_graph, self._parameters)
+        self._decoder = _Network(decoder, decoder_graph, ["mean"])
+        self._latent = inputs.LatentCheck(manifest)
+        self._spheres_alike = _spheres_alike(manifest)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -82,10 +129,11 @@ class Bundle:
         Raises:
             InputError: if the shape, the type or a value is wrong.
         """
-        outputs = self._run(self._encoder, "encoder", inputs.images(x, self.input_shape))
-        loc = outputs["mean_direction"]
-        none = np.empty((len(loc), 0), dtype=np.float32)
-        return Posterior(loc, outputs.get("concentration", none), outputs.get("scale"))
+        values = self._encoder.run(inputs.images(x, self.manifest.input_shape))
+        found = dict(zip(self._parameters, values, strict=True))
+        if "concentration" not in found:  # there is no sphere
+            found["concentration"] = np.empty((len(values[0]), 0), dtype=np.float32)
+        return Posterior(**found)
 
     def decode(self, z: ArrayLike) -> NDArray[np.float32]:
         """The likelihood's mean, shape (n, C, H, W).
@@ -96,7 +144,7 @@ class Bundle:
         Raises:
             InputError: if the shape, the type or a norm is wrong.
         """
-        return self._run(self._decoder, "decoder", self._latent(z, "z"))["mean"]
+        return self._decoder.run(self._latent(z, "z", 2))[0]
 
     def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
         """Decode the images' mean directions and means, shape (n, C, H, W).
@@ -140,7 +188,8 @@ class Bundle:
         rng = inputs.generator(seed)
         z = np.empty((samples, *q.mean_direction.shape), dtype=np.float32)
         self._draw_on_spheres(z, q, rng)
-        self._draw_on_euclidean_factors(z, q, rng)
+        if q.scale is not None:
+            self._draw_on_euclidean_factors(z, q.mean_direction, q.scale, rng)
         return z
 
     def interpolate(
@@ -204,7 +253,7 @@ class Bundle:
     def _posterior(self, q: Posterior) -> Posterior:
         """`q` with everything checked but what the samplers check."""
         q = Posterior(*q)
-        loc = self._latent(q.mean_direction, "mean_direction")
+        loc = self._latent(q.mean_direction, "mean_direction", 2)
         n, spheres, scales = len(loc), len(self.manifest.spheres), self.manifest.scales
         concentration = inputs.parameters(q.concentration, "concentration", (n, spheres))
         if q.scale is None and scales == 0:
@@ -216,54 +265,44 @@ class Bundle:
     def _draw_on_spheres(
         self, z: NDArray[np.float32], q: Posterior, rng: np.random.Generator
     ) -> None:
-        """Fill in the spheres' coordinates; those of equal family and dimension are one batch."""
-        groups: dict[tuple[str, int], list[int]] = {}
-        for order, place in enumerate(self.manifest.spheres):
-            factor = self.factors[place]
-            groups.setdefault((factor.family, factor.ambient), []).append(order)
-        for (family, ambient), orders in groups.items():
-            places = [self.manifest.spheres[order] for order in orders]
-            columns = np.array([np.r_[self.factors[place].slice] for place in places])
-            shape = (*z.shape[:2], len(places))
-            z[..., columns] = sampling.sample(
-                family,
-                np.broadcast_to(q.mean_direction[:, columns], (*shape, ambient)),
-                np.broadcast_to(q.concentration[:, orders], shape),
-                rng,
-            )
+        """Fill in the spheres' coordinates."""
+        for family, orders, columns in self._spheres_alike:
+            concentration = q.concentration[None, :, orders].repeat(len(z), axis=0)
+            loc = q.mean_direction[:, columns]
+            z[..., columns] = sampling.sample(family, loc, concentration, rng)
 
     def _draw_on_euclidean_factors(
-        self, z: NDArray[np.float32], q: Posterior, rng: np.random.Generator
+        self,
+        z: NDArray[np.float32],
+        loc: NDArray[np.float32],
+        scales: NDArray[Any],
+        rng: np.random.Generator,
     ) -> None:
         """Fill in the Euclidean coordinates."""
         start = 0
         for place, factor in enumerate(self.factors):
-            if factor.covariance is None or q.scale is None:
+            if factor.covariance is None:
                 continue
             end = start + factor.scales
-            scale = inputs.normal_scale(q.scale[:, start:end], place, factor)
-            loc = q.mean_direction[:, factor.slice]
-            drawn = sampling.sample_normal(loc, scale, factor.covariance, len(z), rng)
+            scale = inputs.normal_scale(scales[:, start:end], place, factor)
+            means = loc[:, factor.slice]
+            drawn = sampling.sample_normal(means, scale, factor.covariance, len(z), rng)
             z[..., factor.slice] = drawn
             start = end
 
-    def _run(
-        self, session: onnxruntime.InferenceSession, name: str, value: NDArray[np.float32]
-    ) -> dict[str, NDArray[np.float32]]:
-        """All outputs of a graph, a batch at a time: convolutions take megabytes for each row."""
-        graph = self.manifest.graphs[name]
-        (feed,) = graph.inputs
-        batches = [
-            session.run(list(graph.outputs), {feed: value[start : start + _BATCH]})
-            for start in range(0, max(len(value), 1), _BATCH)
-        ]
-        return {
-            output: parts[0] if len(parts) == 1 else np.concatenate(parts)
-            for output, parts in zip(graph.outputs, zip(*batches, strict=True), strict=True)
-        }
 
-    def _latent(self, z: ArrayLike, name: str, ndim: int = 2) -> NDArray[np.float32]:
-        return inputs.latent(z, name, ndim, self.manifest)
+def _spheres_alike(manifest: Manifest) -> list[_SpheresAlike]:
+    """In the order in which each family and dimension comes first."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for order, place in enumerate(manifest.spheres):
+        factor = manifest.factors[place]
+        groups.setdefault((factor.family, factor.ambient), []).append(order)
+    alike = []
+    for (family, ambient), orders in groups.items():
+        offsets = [manifest.factors[manifest.spheres[order]].offset for order in orders]
+        columns = np.add.outer(offsets, np.arange(ambient))
+        alike.append(_SpheresAlike(family, np.array(orders), columns))
+    return alike
 
 
 def _difference(expected: NDArray[Any], value: NDArray[Any]) -> float:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +92,17 @@ class Manifest:
     golden: str
     content: dict[str, Any]
 
-    @property
+    @cached_property
     def ambient(self) -> int:
         """The length of a latent vector."""
         return sum(factor.ambient for factor in self.factors)
 
-    @property
+    @cached_property
     def spheres(self) -> tuple[int, ...]:
         """The places of the spheres among the factors."""
         return tuple(place for place, factor in enumerate(self.factors) if factor.is_sphere)
 
-    @property
+    @cached_property
     def scales(self) -> int:
         """How many numbers say the scales of all normal posteriors."""
         return sum(factor.scales for factor in self.factors)
