@@ -9,22 +9,10 @@ from collections.abc import Callable
 import typer
 
 from sxvae.errors import ConfigError, SxvaeError
-from sxvae_cli import options
-from sxvae_cli.commands import (
-    encode,
-    evaluate,
-    export,
-    inspect,
-    interpolate,
-    plot,
-    reconstruct,
-    report,
-    sample,
-    train,
-    verify,
-)
+from sxvae_cli import errors
 from sxvae_cli.console import say
 from sxvae_cli.errors import InterruptedCommandError
+from sxvae_cli.lazy import LazyGroup, add_commands
 from sxvae_runtime.errors import RuntimeBundleError
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -36,22 +24,13 @@ _UsageProblem: type[Exception] = next(
 
 app = typer.Typer(
     name="sxvae",
+    cls=LazyGroup,
     help="Product-space hyperspherical variational auto-encoders: train, evaluate and ship them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("train")(train.train)
-app.command("eval")(evaluate.evaluate)
-app.command("encode")(encode.encode)
-app.command("export")(export.export)
-app.command("sample")(sample.sample)
-app.command("reconstruct")(reconstruct.reconstruct)
-app.command("interpolate")(interpolate.interpolate)
-app.add_typer(plot.app, name="plot")
-app.command("report")(report.report)
-app.command("inspect")(inspect.inspect)
-app.command("verify")(verify.verify)
+add_commands(app)
 
 
 def run(was_interrupted: Callable[[], bool]) -> int:
@@ -94,7 +73,7 @@ def _wrong_usage(problem: BaseException) -> int:
 
 
 def _report(error: Exception, code: int) -> int:
-    if options.debug_wanted:
+    if errors.debug_wanted:
         import traceback
 
         traceback.print_exception(error)

@@ -1,4 +1,7 @@
-"""What a command raises when it was interrupted."""
+"""What becomes of errors, for the commands to say."""
+
+# Whether --debug asks for tracebacks.
+debug_wanted = False
 
 
 class InterruptedCommandError(Exception):

@@ -8,13 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from sxvae.config import SplitName
-
-debug_wanted = False
+from sxvae_cli import errors
 
 
 def _want_debug(value: bool) -> bool:
-    global debug_wanted
-    debug_wanted = debug_wanted or value
+    errors.debug_wanted = errors.debug_wanted or value
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import math
 import shutil
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 from sxvae.checkpoint import read_checkpoint, write_checkpoint
+from sxvae_cli.lazy import COMMANDS
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -255,6 +258,26 @@ def test_commands_that_need_no_torch_do_not_import_it(
         "assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys\n"
+        "from sxvae_cli.app import app\n"
+        "app(['--help'], standalone_mode=False)\n"
+        "loaded = {'numpy', 'pydantic', 'sxvae_cli.options'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_summaries_are_how_the_commands_help_begins(name: str) -> None:
+    home, summary = COMMANDS[name]
+    module, attribute = home.split(":")
+    target = getattr(importlib.import_module(f"sxvae_cli.commands.{module}"), attribute)
+    text = str(target.info.help if name == "plot" else inspect.getdoc(target))
+    assert text.partition("\n\n")[0] == summary
 
 
 def test_inspecting_a_checkpoint_imports_no_torch(trained: Path) -> None:
