@@ -108,8 +108,6 @@ class Trainer:
             NumericalError: if a figure is not finite, and stays so over all restarts.
             TrainingInterrupted: after Ctrl-C; the last complete epoch is saved.
         """
-        steps = -(-len(self.images) // self.config.batch_size)
-        self.observer.started(self.run, self.settings, self.epoch, steps)
         try:
             if self._good is None:
                 self.save()

@@ -100,6 +100,8 @@ def fit(
         require_tensorboard()
     if config.sample_every and data.image_shape[0] not in (1, 3):
         raise ConfigError("sample_every: pictures need images of 1 or 3 channels")
+    observer = observer or Observer()
+    _announce(observer, run, settings, 0, data)
     with threads_set(threads) as in_force:
         trainer = Trainer(model, data, settings, run, resolve_device(device), in_force, observer)
         started = datetime.now(UTC).isoformat()
@@ -164,6 +166,8 @@ def resume(
     elif model is None:
         model = initial_model(settings)
     data = fitting(model, data)
+    observer = observer or Observer()
+    _announce(observer, directory, settings, state["epoch"], data)
     with threads_set(threads or state["threads"]) as in_force:
         trainer = Trainer(
             model, data, settings, directory, resolve_device(device), in_force, observer
@@ -177,6 +181,14 @@ def resume(
                 directory.evaluation.unlink(missing_ok=True)  # of the best of fewer epochs
                 directory.write_config(settings, given, str(content.get("started", "")))
             return _trained(trainer)
+
+
+def _announce(
+    observer: Observer, run: RunDirectory, settings: RunSettings, done: int, data: ImageData
+) -> None:
+    """Say that training starts; making the optimiser, which comes next, takes PyTorch seconds."""
+    steps = -(-len(data.train) // settings.training.batch_size)
+    observer.started(run, settings, done, steps)
 
 
 def _trained(trainer: Trainer) -> Run:

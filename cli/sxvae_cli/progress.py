@@ -29,18 +29,23 @@ class PlainProgress(Observer):
     def __init__(self) -> None:
         self._epochs = 0
         self._first = 0
-        self._start = 0.0
+        self._start: float | None = None
         self._evaluating = False
 
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
-        """Note where the run goes, and when."""
-        self._epochs, self._first, self._start = settings.training.epochs, done, time.monotonic()
+        """Say where the run goes."""
+        self._epochs, self._first = settings.training.epochs, done
         say(_opening(run, settings, done))
+
+    def stepped(self) -> None:
+        """Note when the first step has ended: PyTorch takes seconds to get ready for it."""
+        self._start = self._start or time.monotonic()
 
     def epoch_ended(self, metrics: dict[str, Any]) -> None:
         """Print the epoch's line."""
         epoch = metrics["epoch"]
-        pace = (time.monotonic() - self._start) / (epoch - self._first)
+        now = time.monotonic()
+        pace = (now - (self._start or now)) / (epoch - self._first)
         say(
             f"epoch {epoch}/{self._epochs}  {_figures(metrics)}  "
             f"time left {as_clock(pace * (self._epochs - epoch))}"

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import sklearn.datasets
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +16,17 @@ from sxvae import DataSettings, ImageData, Split, load_data
 from sxvae.data import DATASETS, located
 from sxvae.data.splitting import partition, shuffled
 from sxvae.errors import ConfigError, DataError
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    bunch = sklearn.datasets.load_digits()
+    for moved in (False, True):
+        if moved:  # the file, in a release to come
+            monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        train = load_data("digits").train
+        np.testing.assert_array_equal(train.pixels[:, 0].numpy(), bunch.images[: len(train)])
+        assert train.labels is not None
+        np.testing.assert_array_equal(train.labels.numpy(), bunch.target[: len(train)])
 
 
 def test_digits_are_split_in_order() -> None:
