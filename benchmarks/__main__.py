@@ -18,7 +18,7 @@ from benchmarks.performance import Finding
 from benchmarks.report import parser
 
 # Each is a module with `run(reduced) -> Finding`.
-NAMES = ["step", "loop", "growth", "sampling", "bessel", "evaluation"]
+NAMES = ["step", "loop", "growth", "sampling", "bessel", "evaluation", "runtime", "startup"]
 _PACKAGES = ["sxvae", "torch", "numpy", "scipy", "onnxruntime"]
 _PEERS = ["power-spherical", "pythae", "tensorflow-probability", "jax"]
 

@@ -88,3 +88,24 @@ def test_a_broken_bound_is_named_and_ends_in_an_error() -> None:
     assert done.returncode == 1
     assert "KL at p = 2: 1 > 0" in done.stderr
     assert "holds" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [
+        ("runtime", ("decode, 1 image", "encode, 256 images", "sample, 4096 images")),
+        ("startup", ("sxvae --help", "sxvae sample BUNDLE --n 16")),
+    ],
+)
+def test_the_runtime_and_start_up_are_measured(
+    name: str, cases: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = tmp_path / "found.json"
+    command = [sys.executable, "-m", "benchmarks", name, "--reduced", "--json", str(found)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (benchmark,) = json.loads(found.read_text())["benchmarks"]
+    ratios = {figure["what"]: figure["ratio"] for figure in benchmark["figures"]}
+    for case in cases:
+        assert f"| {case} |" in done.stdout
+        assert ratios[case] > 0

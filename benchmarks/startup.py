@@ -1,0 +1,133 @@
+"""How long commands take from the shell's point of view, as whole processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.performance import Figure, Finding, seconds_cell, target_cell, timed
+from benchmarks.runtime import export_untrained
+from benchmarks.timing import Timing
+
+ROUNDS, FEWER_ROUNDS = 9, 1
+EMPTY_COMMANDS = 13
+SAMPLE_TARGET, HELP_TARGET, PROGRESS_TARGET = 0.35, 1.3, 1.0
+
+_EMPTY_APPLICATION = f"""
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+def empty() -> None:
+    \"\"\"Do nothing.\"\"\"
+
+
+for number in range({EMPTY_COMMANDS}):
+    app.command(f"command-{{number}}")(empty)
+app()
+"""
+# What `sxvae train` does, with the time from the end of PyTorch's import to the first line.
+_FIRST_PROGRESS = """
+import sys
+import time
+from sxvae_cli import main
+from sxvae_cli.commands import train
+import torch
+start = time.perf_counter()
+
+class Stream:
+    def write(self, text):
+        print(time.perf_counter() - start, flush=True)
+        raise SystemExit
+
+    def flush(self):
+        pass
+
+sys.stderr = Stream()
+sys.argv = ["sxvae", "train"]
+main.main()
+"""
+
+
+def _seconds_of(folder: Path, *arguments: str) -> float:
+    """The time of a whole run of the interpreter."""
+    start = time.perf_counter()
+    _output_of(folder, *arguments)
+    return time.perf_counter() - start
+
+
+def _output_of(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def _interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Timing]:
+    """The timings of processes that take turns, after runs that do not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in measures}
+    for place in range(rounds + 1):
+        for name, measure in measures.items():
+            taken = measure()
+            if place:
+                seconds[name].append(taken)
+    return {name: Timing(tuple(each)) for name, each in seconds.items()}
+
+
+def run(reduced: bool) -> Finding:
+    rounds = FEWER_ROUNDS if reduced else ROUNDS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle = str(export_untrained(folder))
+        (folder / "empty.py").write_text(textwrap.dedent(_EMPTY_APPLICATION), encoding="utf-8")
+        sample = ("-m", "sxvae_cli", "sample", bundle, "--n", "16", "--force")
+        timings = _interleaved(
+            {
+                "import torch": lambda: _seconds_of(folder, "-c", "import torch"),
+                "sample": lambda: _seconds_of(folder, *sample),
+                "empty": lambda: _seconds_of(folder, "empty.py", "--help"),
+                "help": lambda: _seconds_of(folder, "-m", "sxvae_cli", "--help"),
+                "progress": lambda: float(_output_of(folder, "-c", _FIRST_PROGRESS)),
+            },
+            rounds,
+        )
+    one_second = Timing((1.0,))
+    cases = [
+        ("sxvae sample BUNDLE --n 16", "sample", "python -c 'import torch'", SAMPLE_TARGET),
+        ("sxvae --help", "help", f"--help of {EMPTY_COMMANDS} empty commands", HELP_TARGET),
+        ("sxvae train, from PyTorch to first line", "progress", "a second", PROGRESS_TARGET),
+    ]
+    limits = {"sample": timings["import torch"], "help": timings["empty"], "progress": one_second}
+    figures: list[Figure] = []
+    rows = []
+    for what, key, limit, target in cases:
+        medians = timings[key].median / limits[key].median
+        figure = timed(what, timings[key], limits[key], target, ratio_of_medians=medians)
+        figures.append(figure)
+        rows.append(
+            [
+                what,
+                f"{limit}: {seconds_cell(limits[key])}",
+                seconds_cell(timings[key]),
+                f"{figure.ratio:.2f}",
+                f"{medians:.2f}",
+                target_cell(figure),
+            ]
+        )
+    return Finding(
+        "startup",
+        "Whole processes that take turns, and the time in which a training shows that it goes on.",
+        figures,
+        ["command", "limit", "sxvae", "ratio", "of medians", "target"],
+        rows,
+    )
