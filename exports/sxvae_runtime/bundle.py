@@ -102,6 +102,7 @@ class Bundle:
         self._parameters = [name for name in Posterior._fields if name in encoder_graph.outputs]
         self._encoder = _Network(encoder, encoder_graph, self._parameters)
         self._decoder = _Network(decoder, decoder_graph, ["mean"])
+        self._only_spheres = self._parameters == ["mean_direction", "concentration"]
         self._latent = inputs.LatentCheck(manifest)
         self._spheres_alike = _spheres_alike(manifest)
 
@@ -130,6 +131,8 @@ class Bundle:
             InputError: if the shape, the type or a value is wrong.
         """
         values = self._encoder.run(inputs.images(x, self.manifest.input_shape))
+        if self._only_spheres:
+            return Posterior(*values)
         found = dict(zip(self._parameters, values, strict=True))
         if "concentration" not in found:  # there is no sphere
             found["concentration"] = np.empty((len(values[0]), 0), dtype=np.float32)

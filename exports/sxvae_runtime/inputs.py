@@ -88,7 +88,7 @@ class LatentCheck:
             return self._few_pass(array.reshape(-1, self._ambient).tolist())
         squares = np.add.reduceat(array * array, self._offsets, axis=-1)
         passed = (squares >= self._least_squares) & (squares <= self._most_squares)
-        return int(np.count_nonzero(passed)) == passed.size
+        return bool(np.count_nonzero(passed) == passed.size)
 
     def _few_pass(self, rows: list[list[float]]) -> bool:
         for row in rows:

@@ -74,6 +74,12 @@ def test_any_floating_type_and_memory_layout(
         np.testing.assert_array_equal(app.encode(view).mean_direction, expected)
 
 
+def test_minus_zero_is_zero(app: sxvae_runtime.Bundle) -> None:
+    zeros = np.zeros((2, 1, 8, 8), dtype=np.float32)
+    expected = app.encode(zeros).mean_direction
+    np.testing.assert_array_equal(app.encode(-zeros).mean_direction, expected)
+
+
 def test_uint8_is_divided_by_255(app: sxvae_runtime.Bundle) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
     scaled = app.encode(pixels / 255)
@@ -119,8 +125,13 @@ def test_bad_latent_vectors_are_refused(app: sxvae_runtime.Bundle) -> None:
     with pytest.raises(InputError, match="not finite"):
         app.decode(z * np.nan)
     z[1, 5:8] *= 2
-    with pytest.raises(InputError, match=r"norm 2 in factor 1 \(S\^2\)"):
-        app.decode(z)
+    for many in (1, 40):  # few and many are looked at in different ways
+        repeated = np.tile(z, (many, 1))
+        with pytest.raises(InputError, match=r"norm 2 in factor 1 \(S\^2\)"):
+            app.decode(repeated)
+        repeated[0, 0] = np.nan
+        with pytest.raises(InputError, match="not finite"):
+            app.decode(repeated)
 
 
 def test_sampling_the_prior(app: sxvae_runtime.Bundle) -> None:

@@ -6,7 +6,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
-from sxvae_runtime import InputError
+from sxvae_runtime import InputError, sampling
 from sxvae_runtime.geometry import great_circle
 from sxvae_runtime.sampling import SPHERICAL_FAMILIES, sample, sample_normal, uniform_directions
 
@@ -100,6 +100,21 @@ def test_opposite_and_equal_points_have_a_path() -> None:
         np.testing.assert_allclose(path[[0, -1]], [start, end], atol=1e-12)
         chords = np.linalg.norm(np.diff(path, axis=0), axis=-1)
         np.testing.assert_allclose(2 * np.arcsin(chords / 2), total / 8, atol=1e-7)
+
+
+@pytest.mark.parametrize("family", SPHERICAL_FAMILIES)
+@pytest.mark.parametrize("ambient", [2, 3, 5])
+@pytest.mark.parametrize("concentration", [0.0, 1.0, 1e3, 1e8])
+def test_few_draws_equal_those_of_arrays(
+    family: str, ambient: int, concentration: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loc = np.stack([_direction(ambient), -_direction(ambient)])
+    k = np.full((2, 1, 2), concentration)
+    draws = [sample(family, loc, k, np.random.default_rng(seed)) for seed in range(20)]
+    monkeypatch.setattr(sampling, "_FEW", 0)
+    monkeypatch.setattr(sampling, "_FEW_NUMBERS", 0)
+    arrays = [sample(family, loc, k, np.random.default_rng(seed)) for seed in range(20)]
+    np.testing.assert_allclose(draws, arrays, atol=1e-12)
 
 
 def test_uniform_directions_are_on_the_sphere() -> None:
