@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +13,11 @@ from safetensors.numpy import load_file
 from sxvae_runtime import geometry, inputs, sampling
 from sxvae_runtime.errors import BundleError, InputError
 from sxvae_runtime.inputs import Seed
-from sxvae_runtime.manifest import Factor, Graph, Manifest
+from sxvae_runtime.manifest import Factor, Manifest
+from sxvae_runtime.network import Network
 
 # What a graph's outputs may differ by on another machine, relative to max(1, |value|).
 _GOLDEN_TOLERANCE = 1e-4
-# Rows that a graph takes at a time.
-_BATCH = 256
 
 
 class Posterior(NamedTuple):
@@ -53,34 +51,6 @@ class _SpheresAlike(NamedTuple):
     columns: NDArray[np.intp]
 
 
-class _Network:
-    """A graph in its session.
-
-    Args:
-        session: the session.
-        graph: what the manifest says of it.
-        outputs: the names of those that are wanted, in the order in which they come.
-    """
-
-    def __init__(
-        self, session: onnxruntime.InferenceSession, graph: Graph, outputs: list[str]
-    ) -> None:
-        self._session = session
-        (self._feed,) = graph.inputs
-        self._outputs = outputs
-
-    def run(self, value: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
-        """All outputs, a batch at a time: convolutions take megabytes for each row."""
-        if len(value) <= _BATCH:
-            outputs: Sequence[NDArray[np.float32]] = self._session.run(
-                self._outputs, {self._feed: value}
-            )
-            return outputs
-        starts = range(0, len(value), _BATCH)
-        batches = [self.run(value[start : start + _BATCH]) for start in starts]
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-
-
 class Bundle:
     """An exported model, run by onnxruntime. Make one with `sxvae_runtime.load`.
 
@@ -100,8 +70,8 @@ class Bundle:
         self.manifest = manifest
         encoder_graph, decoder_graph = manifest.graphs["encoder"], manifest.graphs["decoder"]
         self._parameters = [name for name in Posterior._fields if name in encoder_graph.outputs]
-        self._encoder = _Network(encoder, encoder_graph, self._parameters)
-        self._decoder = _Network(decoder, decoder_graph, ["mean"])
+        self._encoder = Network(encoder, encoder_graph, self._parameters)
+        self._decoder = Network(decoder, decoder_graph, ["mean"])
         self._only_spheres = self._parameters == ["mean_direction", "concentration"]
         self._latent = inputs.LatentCheck(manifest)
         self._spheres_alike = _spheres_alike(manifest)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,23 @@ def test_many_images_are_many_batches(app: sxvae_runtime.Bundle) -> None:
         np.testing.assert_allclose(q.mean_direction[rows], few.mean_direction, atol=1e-6)
         np.testing.assert_allclose(q.concentration[rows], few.concentration, rtol=1e-5)
         np.testing.assert_allclose(mean[rows], app.reconstruct(many[rows]), atol=1e-6)
+
+
+def test_results_stay_when_the_next_image_comes(app: sxvae_runtime.Bundle, x: np.ndarray) -> None:
+    results = [(app.encode(image[None]), app.reconstruct(image[None])) for image in x]
+    for image, (q, mean) in zip(x, results, strict=True):
+        alone = sxvae_runtime.load(app.path)
+        np.testing.assert_array_equal(alone.encode(image[None]).mean_direction, q.mean_direction)
+        np.testing.assert_array_equal(alone.encode(image[None]).concentration, q.concentration)
+        np.testing.assert_array_equal(alone.reconstruct(image[None]), mean)
+
+
+def test_threads_share_a_bundle(app: sxvae_runtime.Bundle) -> None:
+    images = np.random.default_rng(2).random((400, 1, 1, 8, 8))
+    expected = [app.reconstruct(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(app.reconstruct, images))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
