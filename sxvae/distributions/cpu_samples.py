@@ -29,12 +29,14 @@ class Family(NamedTuple):
 
     Attributes:
         number: the family's among the compiled functions.
+        log_singular: whether s is infinite opposite to the mean direction.
         gaps: draws the distances of <loc, x> from 1 and -1, from the concentrations (rows,) and
             the number of samples.
         loss: gives the means of -s, of the concentrations' shape; called if a gradient is wanted.
     """
 
     number: int
+    log_singular: bool
     gaps: Callable[[Tensor, int], Gaps]
     loss: Callable[[], Tensor]
 
@@ -139,8 +141,9 @@ def _differentiate(
 
     by_loc = torch.zeros(loc.shape, dtype=torch.float64)
     by_concentration = torch.zeros(concentration.shape, dtype=torch.float64)
-    dtype = derivative_type(concentration, loc.shape[-1])
-    nodes, weights, depth = quadrature(dtype, family.number == POWER_SPHERICAL)
+    log_singular = family.log_singular
+    dtype = derivative_type(concentration, loc.shape[-1], log_singular=log_singular)
+    nodes, weights, depth = quadrature(dtype, log_singular)
     rows, k, mean = (
         each.contiguous().numpy() for each in (loc, concentration, family.loss().reshape(-1))
     )

@@ -57,10 +57,12 @@ class Side(NamedTuple):
 Integrand = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def derivative_type(concentration: Tensor, ambient: int) -> torch.dtype:
+def derivative_type(
+    concentration: Tensor, ambient: int, *, log_singular: bool = False
+) -> torch.dtype:
     """The type to compute a derivative in, for concentrations of the user's type."""
     single = concentration.dtype == torch.float32 and 2 < ambient <= _LARGEST_SINGLE
-    return torch.float32 if single else torch.float64
+    return torch.float32 if single and not log_singular else torch.float64
 
 
 def in_blocks(derivative: Callable[..., Tensor], *arguments: Tensor) -> Tensor:

@@ -61,6 +61,7 @@ class PowerSpherical(RotationallySymmetric):
     """
 
     _compiled_number = cpu_samples.POWER_SPHERICAL
+    _is_log_singular = True
 
     def _shapes(self, concentration: Tensor) -> tuple[Tensor, float]:
         """The Beta distribution's parameters: (p-1)/2 + k, and (p-1)/2."""
@@ -103,7 +104,8 @@ class PowerSpherical(RotationallySymmetric):
         return Gaps(*((part / half).clamp_min_(_SMALLEST_GAP) for part in (away, towards)))
 
     def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
-        return self._draw_gaps(concentration.repeat(count // max(len(concentration), 1)))
+        gaps = self._draw_gaps(concentration.repeat(count // max(len(concentration), 1)))
+        return Gaps(*(each.reshape(count) for each in gaps))
 
     def _gap_derivative(
         self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype

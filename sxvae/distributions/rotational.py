@@ -59,6 +59,7 @@ class RotationallySymmetric(Distribution, ABC):
     """
 
     _compiled_number: ClassVar[int]
+    _is_log_singular: ClassVar[bool]  # whether s is infinite opposite to the mean direction
 
     has_rsample = True
     arg_constraints = {"loc": unit_sphere, "concentration": finite_nonnegative}  # noqa: RUF012 (as in torch.distributions)
@@ -176,14 +177,19 @@ class RotationallySymmetric(Distribution, ABC):
 
     def _family(self) -> cpu_samples.Family:
         return cpu_samples.Family(
-            self._compiled_number, self._compiled_gaps, lambda: self._figures().loss
+            self._compiled_number,
+            self._is_log_singular,
+            self._compiled_gaps,
+            lambda: self._figures().loss,
         )
 
     def _gap_derivatives(self, gaps: Gaps) -> Tensor:
         """d(1 - t)/dk of samples of any shape."""
         shape = gaps.near.shape
         arguments = (*gaps, self.concentration.detach().double(), self._figures().loss)
-        dtype = derivative_type(self.concentration, self._ambient)
+        dtype = derivative_type(
+            self.concentration, self._ambient, log_singular=self._is_log_singular
+        )
 
         def derivative(near: Tensor, far: Tensor, k: Tensor, loss: Tensor) -> Tensor:
             return self._gap_derivative(Gaps(near, far), k, loss, dtype)

@@ -52,6 +52,7 @@ class VonMisesFisher(RotationallySymmetric):
     """
 
     _compiled_number = cpu_samples.VON_MISES_FISHER
+    _is_log_singular = False
 
     @property
     def _order(self) -> float:
