@@ -172,7 +172,9 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
         process = _start(tmp_path, *options)
         assert process.stderr is not None
         if kill % 3 != 0:
-            process.stderr.readline()  # training has begun
+            for line in process.stderr:
+                if line.startswith("epoch"):  # training has begun
+                    break
             time.sleep(chance.uniform(0, 1.2))
         else:
             time.sleep(chance.uniform(0, 8))
