@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 import torch
 from torch import Tensor
 
@@ -79,6 +78,8 @@ def best_direction(points: _Array) -> tuple[_Array, float]:
 
 def _minimise(statistic: _MeanStatistic, start: _Array) -> Any:  # noqa: ANN401 (SciPy's result)
     """Down to the tolerance, or to where rounding leaves nothing to gain."""
+    import scipy.optimize  # half a second that few need
+
     return scipy.optimize.minimize(
         statistic.value,
         start,
