@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sxvae.distributions.constants import cached_constant
+from sxvae.distributions.quadrature import gauss_legendre
 
 # Nodes, depth and Newton steps that leave 1e-8 in float64 and 1e-6 in float32.
 _NODES = {torch.float64: 20, torch.float32: 14}
@@ -121,8 +122,7 @@ def quadrature(
         log_singular: whether the statistic is infinite at the end.
     """
     count = _SINGULAR_NODES if log_singular else _NODES[dtype]
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    nodes, weights = (nodes + 1) / 2, weights / 2
+    nodes, weights = (each.numpy() for each in gauss_legendre(count, torch.device("cpu")))
     if log_singular:  # dense at both ends
         graded = nodes**3 * (10 - 15 * nodes + 6 * nodes**2)
         return graded, 30 * (nodes * (1 - nodes)) ** 2 * weights, _DEPTHS[dtype]
