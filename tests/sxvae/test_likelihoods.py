@@ -70,6 +70,18 @@ def test_bernoulli_is_finite_where_it_is_sure() -> None:
     assert likelihood.log_prob(torch.zeros(1, 1, 1)).item() == -200
 
 
+def test_bernoulli_has_every_derivative() -> None:
+    def log_prob(logits: Tensor, value: Tensor) -> Tensor:
+        found: Tensor = BernoulliPixels()(logits).log_prob(value)
+        return found
+
+    logits = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+    for shape in ((1, 2, 2), (3, 1, 2, 2), (2, 1, 1, 2, 2)):
+        value = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(log_prob, (logits, value))
+        assert torch.autograd.gradgradcheck(log_prob, (logits, value))
+
+
 def test_bernoulli_validates_where_asked_for() -> None:
     likelihood = BernoulliImage(Bernoulli(logits=torch.zeros(2, 1, 2, 2), validate_args=True), 3)
     with pytest.raises(ValueError, match="support"):
