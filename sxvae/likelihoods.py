@@ -46,6 +46,11 @@ class PixelLikelihood(nn.Module):
         """The distribution over images, batch shape (...), for outputs (..., *outputs_shape)."""
         raise NotImplementedError
 
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """The log-probability or log-density of images, nats, shape (...)."""
+        log_p: Tensor = self(outputs).log_prob(x)
+        return log_p
+
     def check(self, x: Tensor) -> None:
         """Refuse images of which `log_prob` is no log-density.
 
@@ -62,6 +67,11 @@ class BernoulliPixels(PixelLikelihood):
         return BernoulliImage(
             Bernoulli(logits=outputs, validate_args=False), 3, validate_args=False
         )
+
+    def log_prob(self, outputs: Tensor, x: Tensor) -> Tensor:
+        """Without the distribution, which would take longer to make."""
+        log_p: Tensor = _BernoulliLogProb.apply(outputs, x)
+        return log_p
 
     def check(self, x: Tensor) -> None:
         """Images must hold 0 and 1 only."""
@@ -112,7 +122,9 @@ class _BernoulliLogProb(torch.autograd.Function):
         grad = grads[0][..., None, None, None]
         by_logits, by_value = None, None
         if ctx.needs_input_grad[0]:
-            by_logits = ((value - logits.sigmoid()) * grad).sum_to_size(logits.shape)
+            by_logits = (value - logits.sigmoid()) * grad
+            if by_logits.shape != logits.shape:
+                by_logits = by_logits.sum_to_size(logits.shape)
         if ctx.needs_input_grad[1]:
             by_value = (logits * grad).sum_to_size(value.shape)
         return by_logits, by_value

@@ -17,6 +17,7 @@ from sxvae.errors import ConfigError, DataError
 from sxvae.heads import LearnedRadius, PosteriorHead, PosteriorParameters
 from sxvae.likelihoods import pixel_likelihood
 from sxvae.networks import build_decoder, build_encoder
+from sxvae.posterior_samples import sample_and_kl
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 
 # Coordinates of importance samples that are drawn at a time. It decides what is drawn from a seed,
@@ -173,12 +174,14 @@ class ProductSpaceVAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x given z) for z (..., ambient): batch shape (...), event shape (C, H, W)."""
-        flat = z.reshape(-1, self.space.ambient)
-        outputs = self.decoder(flat if self.radius is None else self.radius(flat))
-        likelihood: Distribution = self.likelihood(
-            outputs.reshape(*z.shape[:-1], *outputs.shape[1:])
-        )
+        likelihood: Distribution = self.likelihood(self._decoder_outputs(z))
         return likelihood
+
+    def _decoder_outputs(self, z: Tensor) -> Tensor:
+        """What the likelihood is made of, shape (..., *outputs_shape)."""
+        flat = z.reshape(-1, self.space.ambient)
+        outputs: Tensor = self.decoder(flat if self.radius is None else self.radius(flat))
+        return outputs.reshape(*z.shape[:-1], *outputs.shape[1:])
 
     def prior(self) -> ProductDistribution:
         """p(z), on the model's device."""
@@ -198,10 +201,10 @@ class ProductSpaceVAE(nn.Module):
         """
         if check_images:
             self._check_images(x)
-        posterior = self.encode(x)
-        reconstruction = self.decode(posterior.rsample()).log_prob(x)
-        kl = posterior.kl_per_factor(self.prior())
-        return Elbo(reconstruction - kl_weight * kl.sum(dim=-1), reconstruction, kl)
+        z, kl = sample_and_kl(self.head, self.encoder(x))
+        reconstruction = self.likelihood.log_prob(self._decoder_outputs(z), x)
+        elbo = torch.sub(reconstruction, kl.sum(dim=-1), alpha=kl_weight)
+        return Elbo(elbo, reconstruction, kl)
 
     def importance_weighted_bound(
         self, x: Tensor, samples: int, kl_weight: float = 1.0, *, check_images: bool = True

@@ -73,6 +73,7 @@ class ProductSpace:
             factors.append(factor)
             offset += factor.ambient
         self.factors = tuple(factors)
+        self._hash = hash(self.factors)
         self.ambient = offset
         self.covariance = covariance
 
@@ -169,7 +170,7 @@ class ProductSpace:
         return isinstance(other, ProductSpace) and self.factors == other.factors
 
     def __hash__(self) -> int:
-        return hash(self.factors)
+        return self._hash
 
     def normalize(self, raw: torch.Tensor) -> torch.Tensor:
         """Scale each sphere's coordinates to norm 1, shape (..., ambient) to the same."""

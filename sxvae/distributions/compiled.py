@@ -27,10 +27,13 @@ _MAX_ROUNDS = 100
 _SMALLEST = 2.0**-53
 _SMALLEST_CONCENTRATION = 1e-8
 _NO_FALL = 1e-30
-_MOST_FACTORS = 40
+_MOST_FACTORS = 64
+# Added to a number below 2^51, it leaves the nearest integer in the lowest bits.
+_SHIFT = 1.5 * 2.0**52
+_SIXTH = 1 / 6
 
 
-def _compile(function: Callable[..., Any]) -> Any:  # noqa: ANN401 (Numba's dispatcher)
+def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 (Numba's dispatcher)
     """Compiled at its first call, without Python's lock; kept on disk where there is a place."""
     try:
         return njit(function, cache=True, nogil=True, error_model="numpy")
@@ -38,7 +41,7 @@ def _compile(function: Callable[..., Any]) -> Any:  # noqa: ANN401 (Numba's disp
         return njit(function, nogil=True, error_model="numpy")
 
 
-@_compile
+@compiled
 def _mix(state: Any) -> Any:  # noqa: ANN401 (an unsigned 64-bit integer)
     """SplitMix64's output for a state (Steele, Lea and Flood 2014)."""
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -46,13 +49,13 @@ def _mix(state: Any) -> Any:  # noqa: ANN401 (an unsigned 64-bit integer)
     return z ^ (z >> np.uint64(31))
 
 
-@_compile
+@compiled
 def _uniform(bits: Any) -> float:  # noqa: ANN401
     """In (0, 1), never an end."""
     return (np.float64(bits >> np.uint64(11)) + 0.5) * 2.0**-53
 
 
-@_compile
+@compiled
 def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: Array) -> int:
     """1 - <loc, x> and 1 + <loc, x> of von Mises-Fisher samples.
 
@@ -86,17 +89,26 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
         half_sum, half_difference = 0.5 + b / 2, 0.5 - b / 2
         accepted = False
         for _ in range(_MAX_ROUNDS):
-            state += step
-            centred = math.cos(2 * math.pi * _uniform(_mix(state)))
-            if ambient > 2:
+            # A point in the unit disc has a uniform angle and, apart from it, a uniform square.
+            square = 2.0
+            while square > 1:
                 state += step
-                log_uniform = math.log(_uniform(_mix(state)))
-                centred *= math.sqrt(-math.expm1(2 * log_uniform / (ambient - 2)))
+                across = 2 * _uniform(_mix(state)) - 1
+                state += step
+                square = across * across + (2 * _uniform(_mix(state)) - 1) ** 2
+            centred = across / math.sqrt(square)
+            if ambient > 2:
+                centred *= math.sqrt(1 - math.exp(2 * math.log(square) / (ambient - 2)))
             denominator = half_sum - half_difference * centred
             t = half_sum / denominator
             state += step
-            bound = (ambient - 1) * (math.log(t) - t + 1)
-            if math.log(_uniform(_mix(state))) <= bound:
+            uniform = _uniform(_mix(state))
+            # log t >= 2 (t - 1) / (t + 1) from 1 on, >= (t - 1 / t) / 2 below, exp x >= 1 + x:
+            # few need a logarithm.
+            fourth = 1 - (ambient - 1) / 4 * (t - 1) ** 2 / (t + min(t, 1.0))
+            if (fourth > 0 and uniform <= fourth**4) or (
+                math.log(uniform) <= (ambient - 1) * (math.log(t) - t + 1)
+            ):
                 near[i] = b * max(1 + centred, _SMALLEST) / denominator
                 far[i] = max(1 - centred, _SMALLEST) / denominator
                 accepted = True
@@ -106,7 +118,7 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
     return -1
 
 
-@_compile
+@compiled
 def place(loc: Array, start: int, near: Array, far: Array, direction: Array, x: Array) -> None:
     """Samples from their gaps and uniform tangent directions.
 
@@ -139,7 +151,7 @@ def place(loc: Array, start: int, near: Array, far: Array, direction: Array, x: 
             x[i, j] = along * loc[row, j] + sine * direction[i, j - 1]
 
 
-@_compile
+@compiled
 def interpolate(k: Array, table: Array, start: float, cell: float, figures: Array) -> None:
     """What `PartitionTable` gives: KL, loss and curvature of each.
 
@@ -168,21 +180,25 @@ def interpolate(k: Array, table: Array, start: float, cell: float, figures: Arra
         figures[0, i] *= concentration * concentration
 
 
-@_compile
-def _density(excess: float, twice: int, exponent: float) -> float:
-    """(1 + excess)^(twice / 2) exp(exponent), by multiplication where that is soon done."""
-    if twice > _MOST_FACTORS:  # each alone would overflow or underflow
-        return math.exp(0.5 * twice * math.log1p(excess) + exponent)
-    value = 1 + excess
-    if twice < 0:
-        return math.exp(exponent) / math.sqrt(value)
-    result = math.exp(exponent) * (math.sqrt(value) if twice % 2 else 1.0)
-    for _ in range(twice // 2):
-        result *= value
-    return result
+@compiled
+def _exponential(x: float) -> float:
+    """Exp to 1e-11, from 1e-304 to 1e304, as operations that a loop can vectorise."""
+    x = min(max(x, -700.0), 700.0)
+    shifted = x * 1.4426950408889634 + _SHIFT
+    halvings = shifted - _SHIFT
+    r = (x - halvings * 0.6931471803691238) - halvings * 1.9082149292705877e-10
+    # Its series up to r^9, in pairs: a processor can work on them at the same time.
+    r2 = r * r
+    r4 = r2 * r2
+    low = (1 + r) + (0.5 + r * _SIXTH) * r2
+    high = (_SIXTH / 4 + r * _SIXTH / 20) + (_SIXTH / 120 + r * _SIXTH / 840) * r2
+    value = low + (high + (_SIXTH / 6_720 + r * _SIXTH / 60_480) * r4) * r4
+    # The integer lies in the lowest bits of the shifted number, and belongs into the exponent.
+    bits = np.float64(value).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)
+    return np.int64(bits).view(np.float64)
 
 
-@_compile
+@compiled
 def _width(ratio: float, first: float, second: float, rate: float, depth: float) -> float:
     """As `implicit._width`."""
     power = first + 0.5
@@ -191,13 +207,13 @@ def _width(ratio: float, first: float, second: float, rate: float, depth: float)
     u = 2 * depth / (slope + math.sqrt(slope * slope + 2 * depth * curvature))
     if not 0 <= u < 1 - 2.0**-52:
         u = 1 - 2.0**-52
-    drop = -(power * math.log1p(-u) + second * math.log1p(ratio * u) + rate * u)
+    drop = -(power * math.log(1 - u) + second * math.log(1 + ratio * u) + rate * u)
     fall = power / (1 - u) - second * ratio / (1 + ratio * u) - rate
     u = min(u + (depth - drop) / max(fall, _NO_FALL), 1.0)
     return u / (1 + math.sqrt(1 - u))
 
 
-@_compile
+@compiled
 def _von_mises_fisher_slope(
     near: float,
     far: float,
@@ -207,8 +223,9 @@ def _von_mises_fisher_slope(
     nodes: Array,
     weights: Array,
     depth: float,
+    scratch: Array,
 ) -> float:
-    """As `wood.cosine_gap_derivative`."""
+    """As `wood.cosine_gap_derivative`; `scratch` is of shape (2, nodes)."""
     if ambient == 3:
         k = max(k, _SMALLEST_CONCENTRATION)
         a, b = -math.expm1(-k * near), -math.expm1(-k * far)
@@ -220,17 +237,41 @@ def _von_mises_fisher_slope(
     deviation = abs(mean - near)
     power = (ambient - 3) / 2
     width = _width(ratio, power, power, rate, depth)
+    factors, values = scratch[0], scratch[1]
+    if ambient - 3 > _MOST_FACTORS:  # each of the density's two parts would overflow or underflow
+        for node in range(len(nodes)):
+            inward = width * nodes[node]
+            u = inward * (2 - inward)
+            exponent = power * math.log(1 + u * (ratio - 1 - ratio * u)) + rate * u
+            values[node] = (1 - inward) * (deviation + distance * u) * math.exp(exponent)
+    else:
+        for node in range(len(nodes)):
+            inward = width * nodes[node]
+            u = inward * (2 - inward)
+            factors[node] = 1 + u * (ratio - 1 - ratio * u)
+            values[node] = (1 - inward) * (deviation + distance * u) * _exponential(rate * u)
+        _multiply_by_power(values, factors, ambient - 3)
     total = 0.0
     for node in range(len(nodes)):
-        inward = width * nodes[node]
-        u = inward * (2 - inward)
-        density = _density(u * (ratio - 1 - ratio * u), ambient - 3, rate * u)
-        total += weights[node] * (1 - inward) * density * (deviation + distance * u)
-    slope: float = -2 * distance * width * total
-    return slope
+        total += weights[node] * values[node]
+    return -2 * distance * width * total  # type: ignore[no-any-return]
 
 
-@_compile
+@compiled
+def _multiply_by_power(values: Array, factors: Array, twice: int) -> None:
+    """Each value by its factor to the power twice / 2."""
+    for _ in range(twice // 2):
+        for node in range(len(values)):
+            values[node] *= factors[node]
+    if twice < 0:
+        for node in range(len(values)):
+            values[node] /= math.sqrt(factors[node])
+    elif twice % 2:
+        for node in range(len(values)):
+            values[node] *= math.sqrt(factors[node])
+
+
+@compiled
 def _power_spherical_slope(
     near: float,
     far: float,
@@ -262,7 +303,7 @@ def _power_spherical_slope(
     return slope
 
 
-@_compile
+@compiled
 def differentiate(
     family: int,
     start: int,
@@ -297,7 +338,7 @@ def differentiate(
         by_loc: zeros, added to, shape (rows, p), float64.
         by_k: zeros, added to, shape (rows,), float64.
     """
-    ambient = loc.shape[1]
+    ambient, scratch = loc.shape[1], np.empty((2, len(nodes)))
     for i in range(len(near)):
         row = (start + i) % len(loc)
         first = np.float64(loc[row, 0])
@@ -317,7 +358,15 @@ def differentiate(
             by_loc[row, j] += kept * grad[i, j] - sine * by_inner * direction[i, j - 1]
         if family == VON_MISES_FISHER:
             slope = _von_mises_fisher_slope(
-                near[i], far[i], np.float64(k[row]), mean[row], ambient, nodes, weights, depth
+                near[i],
+                far[i],
+                np.float64(k[row]),
+                mean[row],
+                ambient,
+                nodes,
+                weights,
+                depth,
+                scratch,
             )
         else:
             slope = _power_spherical_slope(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 # Of torch.nn.functional.normalize.
-_SMALLEST_NORM = 1e-12
+SMALLEST_NORM = 1e-12
 
 # What torch.distributions takes for a shape.
 Shape = torch.Size | list[int] | tuple[int, ...]
@@ -52,7 +52,7 @@ def unit_vectors(raw: Tensor) -> Tensor:
 
 def _length(raw: Tensor) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(raw, dim=-1, keepdim=True)
-    return norm.clamp_min(_SMALLEST_NORM)
+    return norm.clamp_min(SMALLEST_NORM)
 
 
 class _Unit(torch.autograd.Function):

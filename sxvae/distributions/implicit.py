@@ -28,7 +28,7 @@ from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.quadrature import gauss_legendre
 
 # Nodes, depth and Newton steps that leave 1e-8 in float64 and 1e-6 in float32.
-_NODES = {torch.float64: 20, torch.float32: 14}
+_NODES = {torch.float64: 20, torch.float32: 16}
 _SINGULAR_NODES = 32
 _DEPTHS = {torch.float64: 26.0, torch.float32: 17.0}
 # Rows that are done at a time, so that what belongs to their nodes stays in the cache.
