@@ -11,16 +11,13 @@ the other. What `draw` computes on its way it leaves in `work`, one array of `wo
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sxvae.distributions.compiled import compiled, differentiate, draw_gaps, interpolate, place
+from sxvae.compilation import Array, compiled
+from sxvae.distributions.compiled import differentiate, draw_gaps, interpolate, place
 from sxvae.distributions.cpu_samples import VON_MISES_FISHER
 from sxvae.distributions.geometry import SMALLEST_NORM
-
-Array = NDArray[Any]
 
 # Of a row: concentration, two gaps, three figures.
 _NUMBERS = 6

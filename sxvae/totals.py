@@ -9,29 +9,27 @@ from torch import Tensor
 
 
 class Totals:
-    """Sums over images, kept on the device so that no step waits for them."""
+    """What batches came to, kept on the device and summed in the end: no step waits for it."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.images = 0
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
-        self.reconstruction = torch.zeros((), dtype=torch.float64, device=device)
-        self.kl: Tensor = torch.zeros((), dtype=torch.float64, device=device)
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._reconstructions: list[Tensor] = []
+        self._kl: list[Tensor] = []
 
     def add(self, loss: Tensor, reconstruction: Tensor, kl: Tensor) -> None:
         """Add a batch: its mean loss, and shapes (batch,) and (batch, factors)."""
-        images = len(reconstruction)
-        self.images += images
-        self.loss += loss.detach() * images
-        self.reconstruction += reconstruction.detach().sum()
-        self.kl = self.kl + kl.detach().sum(dim=0)
+        self._losses.append(loss.detach())
+        self._reconstructions.append(reconstruction.detach())
+        self._kl.append(kl.detach())
 
     def means(self) -> dict[str, Any]:
         """Over all images so far: "loss", "reconstruction", "kl" and "kl_per_factor"."""
-        kl = (self.kl / self.images).tolist()
-        reconstruction = self.reconstruction.item() / self.images
+        sizes = torch.tensor([len(batch) for batch in self._reconstructions], dtype=torch.float64)
+        losses = torch.stack(self._losses).double().cpu()
+        kl = torch.cat(self._kl).double().mean(dim=0).tolist()
         return {
-            "loss": self.loss.item() / self.images,
-            "reconstruction": reconstruction,
+            "loss": (losses @ sizes / sizes.sum()).item(),
+            "reconstruction": torch.cat(self._reconstructions).double().mean().item(),
             "kl": sum(kl),
             "kl_per_factor": kl,
         }

@@ -167,7 +167,7 @@ class Trainer:
     def _learn(self) -> dict[str, Any]:
         """One pass over the training images; the figures are means over them."""
         self.model.train()
-        config, totals = self.config, Totals(self.device)
+        config, totals = self.config, Totals()
         rate = learning_rate(self.epoch, config.epochs, config.lr, config.lr_schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

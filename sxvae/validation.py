@@ -30,7 +30,7 @@ def validate(model: ProductSpaceVAE, images: Split, config: TrainingSettings) ->
     """
     model.eval()
     device = images.pixels.device
-    totals, log_likelihood = Totals(device), 0.0
+    totals, log_likelihood = Totals(), 0.0
     with seeded(config.seed, "validation", device):
         for start in range(0, len(images), _BATCH):
             x = images.grey(slice(start, start + _BATCH))

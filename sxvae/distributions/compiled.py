@@ -12,16 +12,11 @@ arrays of samples may be parts of larger ones, done by several threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from sxvae.compilation import Array, compiled, mix, uniform
 from sxvae.distributions.cpu_samples import VON_MISES_FISHER
-
-Array = NDArray[Any]
 
 _MAX_ROUNDS = 100
 _SMALLEST = 2.0**-53
@@ -31,28 +26,6 @@ _MOST_FACTORS = 64
 # Added to a number below 2^51, it leaves the nearest integer in the lowest bits.
 _SHIFT = 1.5 * 2.0**52
 _SIXTH = 1 / 6
-
-
-def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 (Numba's dispatcher)
-    """Compiled at its first call, without Python's lock; kept on disk where there is a place."""
-    try:
-        return njit(function, cache=True, nogil=True, error_model="numpy")
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(function, nogil=True, error_model="numpy")
-
-
-@compiled
-def _mix(state: Any) -> Any:  # noqa: ANN401 (an unsigned 64-bit integer)
-    """SplitMix64's output for a state (Steele, Lea and Flood 2014)."""
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@compiled
-def _uniform(bits: Any) -> float:  # noqa: ANN401
-    """In (0, 1), never an end."""
-    return (np.float64(bits >> np.uint64(11)) + 0.5) * 2.0**-53
 
 
 @compiled
@@ -77,10 +50,10 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
         if not 0 <= concentration < math.inf:
             return row
         # A stream of its own for each sample, whatever is drawn for the others.
-        state = _mix(np.uint64(seed) + np.uint64(start + i) * np.uint64(0xD1342543DE82EF95))
+        state = mix(np.uint64(seed) + np.uint64(start + i) * np.uint64(0xD1342543DE82EF95))
         if ambient == 3:
             bounded = max(concentration, _SMALLEST_CONCENTRATION)
-            gap = -math.log1p(_uniform(_mix(state)) * math.expm1(-2 * bounded)) / bounded
+            gap = -math.log1p(uniform(mix(state)) * math.expm1(-2 * bounded)) / bounded
             near[i] = min(max(gap, _SMALLEST), 2 - 2 * _SMALLEST)
             far[i] = 2 - near[i]
             continue
@@ -93,21 +66,21 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
             square = 2.0
             while square > 1:
                 state += step
-                across = 2 * _uniform(_mix(state)) - 1
+                across = 2 * uniform(mix(state)) - 1
                 state += step
-                square = across * across + (2 * _uniform(_mix(state)) - 1) ** 2
+                square = across * across + (2 * uniform(mix(state)) - 1) ** 2
             centred = across / math.sqrt(square)
             if ambient > 2:
                 centred *= math.sqrt(1 - math.exp(2 * math.log(square) / (ambient - 2)))
             denominator = half_sum - half_difference * centred
             t = half_sum / denominator
             state += step
-            uniform = _uniform(_mix(state))
+            level = uniform(mix(state))
             # log t >= 2 (t - 1) / (t + 1) from 1 on, >= (t - 1 / t) / 2 below, exp x >= 1 + x:
             # few need a logarithm.
             fourth = 1 - (ambient - 1) / 4 * (t - 1) ** 2 / (t + min(t, 1.0))
-            if (fourth > 0 and uniform <= fourth**4) or (
-                math.log(uniform) <= (ambient - 1) * (math.log(t) - t + 1)
+            if (fourth > 0 and level <= fourth**4) or (
+                math.log(level) <= (ambient - 1) * (math.log(t) - t + 1)
             ):
                 near[i] = b * max(1 + centred, _SMALLEST) / denominator
                 far[i] = max(1 - centred, _SMALLEST) / denominator

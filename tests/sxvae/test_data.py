@@ -72,6 +72,41 @@ def test_dynamic_binarisation_draws_anew_and_fixed_does_not() -> None:
             assert torch.equal(first, data.fixed("train").grey(index))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_dynamic_binarisation_has_the_grey_value_as_its_probability(dtype: torch.dtype) -> None:
+    """Each pixel within 5 standard errors, neighbours independent: falsely wrong once in 10^4."""
+    grey = torch.tensor([0, 1, 40, 128, 254, 255, 100], dtype=dtype).expand(20_000, 1, 1, 7)
+    scale = 255.0
+    if dtype.is_floating_point:
+        grey, scale = grey / 255, 1.0
+    split = Split(grey, scale)
+    data = ImageData(split, split, split)
+    torch.manual_seed(0)
+    x = data.training_batch(split, torch.arange(20_000)).flatten(1).double()
+    p = (grey[0].double() / scale).flatten()
+    assert set(x.unique().tolist()) == {0, 1}
+    deviation = (x.mean(dim=0) - p).abs()
+    assert (deviation <= 5 * (p * (1 - p) / len(x)).sqrt()).all()
+    centred = x - p
+    covariance = centred.T @ centred / len(x)
+    errors = ((p * (1 - p)).outer(p * (1 - p)) / len(x)).sqrt()
+    assert (covariance.abs() <= 5 * errors)[~torch.eye(7, dtype=torch.bool)].all()
+
+
+def test_dynamic_binarisation_follows_pytorchs_seed_and_index() -> None:
+    split = Split(torch.full((4, 1, 20, 20), 0.5))
+    split.pixels[2] = 1
+    data = ImageData(split, split, split)
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(data.training_batch(split, torch.tensor([3, 2, 3])))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert (draws[0][1] == 1).all()
+    assert not torch.equal(draws[0][0], draws[0][2])  # one image, drawn twice
+
+
 def _split(pixels: torch.Tensor) -> Split:
     return Split(pixels)
 

@@ -41,7 +41,7 @@ def test_many_images_are_one_mean(untrained: Callable[..., ProductSpaceVAE]) -> 
 
 
 def test_totals_weigh_batches_by_their_images() -> None:
-    totals = Totals(torch.device("cpu"))
+    totals = Totals()
     totals.add(torch.tensor(1.0), torch.tensor([-1.0, -3.0, -2.0]), torch.ones(3, 2))
     totals.add(torch.tensor(5.0), torch.tensor([-6.0]), torch.tensor([[3.0, 5.0]]))
     means = totals.means()
