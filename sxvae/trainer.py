@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 import sxvae
 from sxvae.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -76,7 +77,8 @@ class Trainer:
         self.device = device
         self.threads = threads
         self.observer = observer or Observer()
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.lr, fused=True)
+        self._parameters = list(model.parameters())
+        self.optimizer = torch.optim.Adam(self._parameters, lr=self.config.lr, fused=True)
         self.stopping = EarlyStopping(
             self.config.burn_in, self.config.look_ahead, self.config.min_improvement
         )
@@ -189,10 +191,11 @@ class Trainer:
             terms = objective(self.model, x, self.epoch, self.config)
         except NumericalError as error:
             raise _NonFiniteError(str(error), {"images": index.tolist()}) from error
-        self.optimizer.zero_grad()
+        for parameter in self._parameters:
+            parameter.grad = None
         terms.loss.backward()
         norm = self._limited_gradient_norm()
-        if not bool((terms.loss + norm).isfinite()):
+        if not math.isfinite((terms.loss + norm).item()):
             raise _NonFiniteError(
                 "the loss or the gradient is not finite",
                 {
@@ -209,10 +212,9 @@ class Trainer:
     def _limited_gradient_norm(self) -> Tensor:
         """The gradient's norm, shape (), as it was before it was limited."""
         limit = self.config.max_grad_norm
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         if limit is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+            clip_grads_with_norm_(self._parameters, limit, norm)
         return norm
 
     def _restart(self, numbers: dict[str, Any], error: NumericalError) -> None:

@@ -20,17 +20,16 @@ def binarize(pixels: Array, index: Array, scale: float, seed: int, binary: Array
         seed: of all chance here, 63 bits.
         binary: filled, shape (batch, pixels).
     """
-    state = mix(np.uint64(seed))
-    # 32 random bits a pixel: none are at or above 2^32, so that 0 is never 1 and 1 always.
-    unit = 2.0**32 / scale
     count = pixels.shape[1]
+    words = np.empty((len(index) * count + 1) // 2, dtype=np.uint64)
+    state = mix(np.uint64(seed))
+    for i in range(len(words)):
+        state += _STEP
+        words[i] = mix(state)
+    # 24 bits of chance a pixel, none of them 2^24: 0 never becomes 1, and 1 always does.
+    chance = words.view(np.uint32)
+    unit = 2.0**24 / scale
     for i in range(len(index)):
-        image = pixels[index[i]]
-        for j in range(0, count - 1, 2):
-            state += _STEP
-            bits = mix(state)
-            binary[i, j] = np.float64(bits >> np.uint64(32)) < image[j] * unit
-            binary[i, j + 1] = np.float64(bits & np.uint64(0xFFFFFFFF)) < image[j + 1] * unit
-        if count % 2:
-            state += _STEP
-            binary[i, count - 1] = np.float64(mix(state) >> np.uint64(32)) < image[-1] * unit
+        image, start = pixels[index[i]], i * count
+        for j in range(count):
+            binary[i, j] = np.float64(chance[start + j] >> np.uint32(8)) < image[j] * unit
