@@ -17,20 +17,28 @@ from sxvae_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from sxvae_runtime.bundle import Bundle, Posterior
+    from sxvae_runtime.bundle import Bundle
     from sxvae_runtime.loading import load
+    from sxvae_runtime.manifest import Factor
+    from sxvae_runtime.posterior import Posterior
 
 __all__ = [
     "Bundle",
     "BundleError",
     "BundleNotFoundError",
+    "Factor",
     "InputError",
     "Posterior",
     "RuntimeBundleError",
     "load",
 ]
 
-_HOMES = {"Bundle": "bundle", "Posterior": "bundle", "load": "loading"}
+_HOMES = {
+    "Bundle": "bundle",
+    "Factor": "manifest",
+    "Posterior": "posterior",
+    "load": "loading",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (each name has its own type, above)

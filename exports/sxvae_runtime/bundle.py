@@ -3,78 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
-from safetensors.numpy import load_file
 
-from sxvae_runtime import geometry, inputs, sampling
-from sxvae_runtime.errors import BundleError, InputError
+from sxvae_runtime import geometry, golden, inputs, sampling
 from sxvae_runtime.inputs import Seed
 from sxvae_runtime.manifest import Factor, Manifest
 from sxvae_runtime.network import Network
+from sxvae_runtime.posterior import Posterior, PosteriorSampler
+from sxvae_runtime.sessions import Sessions
 
-# What a graph's outputs may differ by on another machine, relative to max(1, |value|).
-_GOLDEN_TOLERANCE = 1e-4
-
-
-class Posterior(NamedTuple):
-    """q(z given x) for n images.
-
-    Attributes:
-        mean_direction: the spheres' mean directions and the Euclidean factors' means, side by side
-            in the factors' order, shape (n, ambient).
-        concentration: one number a sphere, shape (n, spheres).
-        scale: of the Euclidean factors side by side, shape (n, s): one standard deviation for
-            "single" and m for "diagonal" covariance, the rows of the Cholesky factor (m * m) for
-            "full"; None where there are no Euclidean factors.
-    """
-
-    mean_direction: NDArray[np.float32]
-    concentration: NDArray[np.float32]
-    scale: NDArray[np.float32] | None = None
-
-
-class _SpheresAlike(NamedTuple):
-    """The spheres of one family and dimension, which are sampled together.
-
-    Attributes:
-        family: their posteriors'.
-        orders: their places among the spheres, shape (spheres,).
-        columns: their coordinates in a latent vector, shape (spheres, ambient).
-    """
-
-    family: str
-    orders: NDArray[np.intp]
-    columns: NDArray[np.intp]
+# A standard normal coordinate lies between these with probability 0.997.
+_LEAST, _MOST = -3, 3
 
 
 class Bundle:
     """An exported model, run by onnxruntime. Make one with `sxvae_runtime.load`.
+
+    Many threads may use one bundle at once. Draws from a generator that they share depend on who
+    comes first, so that each thread needs a seed or a generator of its own.
 
     Attributes:
         manifest: what the bundle holds.
         path: its folder.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        manifest: Manifest,
-        encoder: onnxruntime.InferenceSession,
-        decoder: onnxruntime.InferenceSession,
-    ) -> None:
+    def __init__(self, path: Path, manifest: Manifest, sessions: Sessions, batch_size: int) -> None:
         self.path = path
         self.manifest = manifest
-        encoder_graph, decoder_graph = manifest.graphs["encoder"], manifest.graphs["decoder"]
-        self._parameters = [name for name in Posterior._fields if name in encoder_graph.outputs]
-        self._encoder = Network(encoder, encoder_graph, self._parameters)
-        self._decoder = Network(decoder, decoder_graph, ["mean"])
+        self._sessions = sessions
+        encoder, decoder = manifest.graphs["encoder"], manifest.graphs["decoder"]
+        self._parameters = [name for name in Posterior._fields if name in encoder.outputs]
+        self._encoder = Network(sessions.open("encoder"), encoder, self._parameters, batch_size)
+        self._decoder = Network(sessions.open("decoder"), decoder, ["mean"], batch_size)
         self._only_spheres = self._parameters == ["mean_direction", "concentration"]
         self._latent = inputs.LatentCheck(manifest)
-        self._spheres_alike = _spheres_alike(manifest)
+        self._posteriors = PosteriorSampler(manifest, self._latent)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -157,13 +122,7 @@ class Bundle:
             InputError: if `q` has another shape, or a value is out of range.
         """
         inputs.at_least(1, samples, "samples")
-        q = self._posterior(q)
-        rng = inputs.generator(seed)
-        z = np.empty((samples, *q.mean_direction.shape), dtype=np.float32)
-        self._draw_on_spheres(z, q, rng)
-        if q.scale is not None:
-            self._draw_on_euclidean_factors(z, q.mean_direction, q.scale, rng)
-        return z
+        return self._posteriors.draw(q, samples, inputs.generator(seed))
 
     def interpolate(
         self, z0: ArrayLike, z1: ArrayLike, steps: int = 10, *, long_way: bool = False
@@ -191,13 +150,49 @@ class Bundle:
         path = np.linspace(start, end, steps)
         for factor in self.factors:
             if factor.is_sphere:
-                ends = (part[factor.slice] for part in (start, end))
-                first, last = (part / np.linalg.norm(part) for part in ends)
+                first, last = (geometry.unit(part[factor.slice]) for part in (start, end))
                 path[:, factor.slice] = geometry.great_circle(first, last, steps, long_way)
         return path.astype(np.float32)
 
+    def traverse(
+        self, z: ArrayLike, factor: int, *, axis: int = 0, steps: int = 10
+    ) -> NDArray[np.float32]:
+        """Move one factor of a latent vector all the way, and keep the others as they are.
+
+        A point of a sphere goes once round the great circle that leads through it and an axis, at
+        equal angles: the first is where it was, and the one after the last would be the first
+        again. (An axis that it lies on itself gives no circle; one to another axis is taken.) In a
+        Euclidean factor one coordinate goes in equal steps from -3 to 3, where the prior is.
+
+        Args:
+            z: shape (ambient,).
+            factor: its place in `factors`, counted from 0.
+            axis: a coordinate of the factor, counted from 0; a sphere S^m has m + 1 of them.
+            steps: how many points.
+
+        Returns:
+            Shape (steps, ambient).
+
+        Raises:
+            InputError: if the shape or a norm is wrong, there is no such factor or axis, or `steps`
+                is below 2.
+        """
+        inputs.at_least(2, steps, "steps")
+        start = self._latent(z, "z", 1)
+        inputs.place(factor, len(self.factors), "factor", "in app.factors")
+        moved = self.factors[factor]
+        inputs.place(axis, moved.ambient, "axis", f"in factor {factor} ({moved.name})")
+        path = start[None].repeat(steps, axis=0)
+        if moved.is_sphere:
+            point = geometry.unit(start[moved.slice].astype(np.float64))
+            towards = np.eye(moved.ambient)[axis]
+            path[:, moved.slice] = geometry.full_circle(point, towards, steps)
+        else:
+            path[:, moved.offset + axis] = np.linspace(_LEAST, _MOST, steps)
+        return path
+
     def verify(self) -> float:
-        """Run the bundle's golden inputs through the graphs.
+        """Run the bundle's golden inputs through its graphs, the sampler's too if it has one.
 
         Returns:
             The largest difference from the golden outputs, relative to max(1, |value|).
@@ -205,80 +200,7 @@ class Bundle:
         Raises:
             BundleError: if it is above 1e-4: this host computes something else.
         """
-        golden = load_file(self.path / self.manifest.golden)
-        try:
-            found = {**self.encode(golden["x"])._asdict(), "mean": self.decode(golden["z"])}
-            names = [name for graph in self.manifest.graphs.values() for name in graph.outputs]
-            pairs = [(golden[name], found[name]) for name in names]
-        except (KeyError, InputError) as error:
-            raise BundleError(
-                f"{self.path / self.manifest.golden} does not fit the graphs: {error}"
-            ) from error
-        # NaN if any is, unlike the builtin max.
-        worst = float(np.max([_difference(expected, value) for expected, value in pairs]))
-        if not worst <= _GOLDEN_TOLERANCE:
-            raise BundleError(
-                f"the graphs in {self.path} give outputs that differ from the golden ones by "
-                f"{worst:.2g}: this host's onnxruntime computes something else"
-            )
-        return worst
-
-    def _posterior(self, q: Posterior) -> Posterior:
-        """`q` with everything checked but what the samplers check."""
-        q = Posterior(*q)
-        loc = self._latent(q.mean_direction, "mean_direction", 2)
-        n, spheres, scales = len(loc), len(self.manifest.spheres), self.manifest.scales
-        concentration = inputs.parameters(q.concentration, "concentration", (n, spheres))
-        if q.scale is None and scales == 0:
-            return Posterior(loc, concentration, None)
-        if q.scale is None:
-            raise InputError(f"the posterior has no scale; one of shape {(n, scales)} is needed")
-        return Posterior(loc, concentration, inputs.parameters(q.scale, "scale", (n, scales)))
-
-    def _draw_on_spheres(
-        self, z: NDArray[np.float32], q: Posterior, rng: np.random.Generator
-    ) -> None:
-        """Fill in the spheres' coordinates."""
-        for family, orders, columns in self._spheres_alike:
-            concentration = q.concentration[None, :, orders].repeat(len(z), axis=0)
-            loc = q.mean_direction[:, columns]
-            z[..., columns] = sampling.sample(family, loc, concentration, rng)
-
-    def _draw_on_euclidean_factors(
-        self,
-        z: NDArray[np.float32],
-        loc: NDArray[np.float32],
-        scales: NDArray[Any],
-        rng: np.random.Generator,
-    ) -> None:
-        """Fill in the Euclidean coordinates."""
-        start = 0
-        for place, factor in enumerate(self.factors):
-            if factor.covariance is None:
-                continue
-            end = start + factor.scales
-            scale = inputs.normal_scale(scales[:, start:end], place, factor)
-            means = loc[:, factor.slice]
-            drawn = sampling.sample_normal(means, scale, factor.covariance, len(z), rng)
-            z[..., factor.slice] = drawn
-            start = end
-
-
-def _spheres_alike(manifest: Manifest) -> list[_SpheresAlike]:
-    """In the order in which each family and dimension comes first."""
-    groups: dict[tuple[str, int], list[int]] = {}
-    for order, place in enumerate(manifest.spheres):
-        factor = manifest.factors[place]
-        groups.setdefault((factor.family, factor.ambient), []).append(order)
-    alike = []
-    for (family, ambient), orders in groups.items():
-        offsets = [manifest.factors[manifest.spheres[order]].offset for order in orders]
-        columns = np.add.outer(offsets, np.arange(ambient))
-        alike.append(_SpheresAlike(family, np.array(orders), columns))
-    return alike
-
-
-def _difference(expected: NDArray[Any], value: NDArray[Any]) -> float:
-    if expected.shape != value.shape:
-        return float("inf")
-    return float(np.max(np.abs(expected - value) / np.maximum(1, np.abs(expected))))
+        sessions = {"encoder": self._encoder.session, "decoder": self._decoder.session}
+        if "sampler" in self.manifest.graphs:
+            sessions["sampler"] = self._sessions.open("sampler")
+        return golden.largest_difference(self.path, self.manifest, sessions)

@@ -158,6 +158,18 @@ def at_least(least: int, count: int, name: str) -> None:
         raise InputError(f"{name} must be a whole number of at least {least}, not {count}")
 
 
+def place(value: int, count: int, name: str, where: str) -> None:
+    """Refuse what is not one of `count` places, counted from 0.
+
+    Raises:
+        InputError: saying so.
+    """
+    if not isinstance(value, int | np.integer) or not 0 <= value < count:
+        raise InputError(
+            f"{name} must be a whole number from 0 to {count - 1}, its place {where}, not {value!r}"
+        )
+
+
 def generator(seed: Seed) -> np.random.Generator:
     """A generator from a seed; a Generator is used as it is, None means fresh chance.
 

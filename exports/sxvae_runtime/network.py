@@ -11,30 +11,34 @@ from numpy.typing import NDArray
 
 from sxvae_runtime.manifest import Graph
 
-# Rows that a graph takes at a time.
-_BATCH = 256
-
 _Outputs = Sequence[NDArray[np.float32]]
 
 
 class Network:
-    """A graph in its session.
+    """A graph in its session; many threads may run it at once.
 
     Args:
         session: the session.
         graph: what the manifest says of it.
         outputs: the names of those that are wanted, in the order in which they come.
+        batch_size: how many rows the graph takes at a time.
     """
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, graph: Graph, outputs: list[str]
+        self,
+        session: onnxruntime.InferenceSession,
+        graph: Graph,
+        outputs: list[str],
+        batch_size: int,
     ) -> None:
-        self._session = session
+        self.session = session
         ((self._feed, shape),) = graph.inputs.items()
         self._outputs = outputs
+        self._widths = [_sizes(graph.outputs[name]) for name in outputs]
+        self._batch_size = batch_size
         # Other providers would copy what is bound once and for all.
         on_cpu = session.get_providers() == ["CPUExecutionProvider"]
-        row = (1, *(int(size) for size in shape[1:]))
+        row = (1, *_sizes(shape))
         self._single = _SingleRow(session, self._feed, row, outputs) if on_cpu else None
 
     def run(self, value: NDArray[np.float32]) -> _Outputs:
@@ -43,16 +47,30 @@ class Network:
             found = self._single.run(value)
             if found is not None:
                 return found
-        if len(value) <= _BATCH:
-            outputs: _Outputs = self._session.run(self._outputs, {self._feed: value})
-            return outputs
-        starts = range(0, len(value), _BATCH)
-        batches = [self.run(value[start : start + _BATCH]) for start in starts]
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        if len(value) > self._batch_size:
+            return self._run_in_batches(value)
+        outputs: _Outputs = self.session.run(self._outputs, {self._feed: value})
+        return outputs
+
+    def _run_in_batches(self, value: NDArray[np.float32]) -> _Outputs:
+        wholes = [np.empty((len(value), *width), dtype=np.float32) for width in self._widths]
+        for start in range(0, len(value), self._batch_size):
+            rows = slice(start, start + self._batch_size)
+            for whole, part in zip(wholes, self.run(value[rows]), strict=True):
+                whole[rows] = part
+        return wholes
+
+
+def _sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:
+    """Of a row: all but the batch's."""
+    return tuple(int(size) for size in shape[1:])
 
 
 class _SingleRow:
-    """One row in memory that the session knows, a tenth quicker than handing over arrays."""
+    """One row in memory that the session knows, a tenth quicker than handing over arrays.
+
+    For two rows and more, making a binding takes longer than it saves.
+    """
 
     def __init__(
         self,

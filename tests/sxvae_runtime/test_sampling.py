@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.integrate
-import scipy.special
-import scipy.stats
 
 from sxvae_runtime import InputError, sampling
 from sxvae_runtime.geometry import great_circle
@@ -25,6 +22,8 @@ def _direction(ambient: int) -> np.ndarray:
 def test_von_mises_fisher_follows_its_exact_distribution(
     ambient: int, concentration: float
 ) -> None:
+    integrate = pytest.importorskip("scipy.integrate")
+    special, stats = pytest.importorskip("scipy.special"), pytest.importorskip("scipy.stats")
     loc = np.broadcast_to(_direction(ambient), (COUNT, ambient))
     x = sample("vmf", loc, np.full(COUNT, concentration), np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1, atol=1e-12)
@@ -38,15 +37,13 @@ def test_von_mises_fisher_follows_its_exact_distribution(
         (ambient - 2) * log_sine if ambient > 2 else 0
     )
     density = np.exp(log_density - log_density.max())
-    cdf = scipy.integrate.cumulative_trapezoid(density, angles, initial=0)
-    test = scipy.stats.kstest(np.arccos(cosine), lambda a: np.interp(a, angles, cdf / cdf[-1]))
+    cdf = integrate.cumulative_trapezoid(density, angles, initial=0)
+    test = stats.kstest(np.arccos(cosine), lambda a: np.interp(a, angles, cdf / cdf[-1]))
     assert test.pvalue > SMALLEST_P_VALUE
 
     if concentration > 0:
         order = ambient / 2 - 1
-        ratio = scipy.special.ive(order + 1, concentration) / scipy.special.ive(
-            order, concentration
-        )
+        ratio = special.ive(order + 1, concentration) / special.ive(order, concentration)
         error = cosine.mean() - ratio
         assert abs(error) < SIGMAS * cosine.std() / np.sqrt(COUNT)
     across = x - cosine[:, None] * loc
@@ -57,12 +54,13 @@ def test_von_mises_fisher_follows_its_exact_distribution(
 @pytest.mark.parametrize("ambient", [2, 3, 5, 41])
 @pytest.mark.parametrize("concentration", [0.0, 1.0, 30.0, 1e4])
 def test_power_spherical_follows_its_exact_distribution(ambient: int, concentration: float) -> None:
+    stats = pytest.importorskip("scipy.stats")
     loc = np.broadcast_to(_direction(ambient), (COUNT, ambient))
     k = np.full(COUNT, concentration)
     x = sample("power-spherical", loc, k, np.random.default_rng(0))
     half = (ambient - 1) / 2
     gap = np.square(x - loc).sum(axis=-1) / 4  # (1 - <loc, x>) / 2
-    test = scipy.stats.kstest(gap, scipy.stats.beta(half, half + concentration).cdf)
+    test = stats.kstest(gap, stats.beta(half, half + concentration).cdf)
     assert test.pvalue > SMALLEST_P_VALUE
 
 
@@ -137,6 +135,7 @@ def _normal_scales(covariance: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("dim", [1, 2, 10])
 def test_normals_follow_their_exact_distribution(covariance: str, dim: int) -> None:
     """Squared distances are chi-squared, coordinates normal: 96 tests at a p-value of 1e-7."""
+    stats = pytest.importorskip("scipy.stats")
     loc = np.linspace(-3, 5, 2 * dim).reshape(2, dim)
     scale, lower = _normal_scales(covariance, dim)
     x = sample_normal(loc, scale, covariance, COUNT, np.random.default_rng(0))
@@ -144,6 +143,6 @@ def test_normals_follow_their_exact_distribution(covariance: str, dim: int) -> N
     for i in range(2):
         white = np.linalg.solve(lower[i], (x[:, i] - loc[i]).T)
         squares = np.square(white).sum(axis=0)
-        assert scipy.stats.kstest(squares, scipy.stats.chi2(dim).cdf).pvalue > 1e-7
+        assert stats.kstest(squares, stats.chi2(dim).cdf).pvalue > 1e-7
         for coordinate in white:
-            assert scipy.stats.kstest(coordinate, "norm").pvalue > 1e-7
+            assert stats.kstest(coordinate, "norm").pvalue > 1e-7

@@ -1,0 +1,73 @@
+"""Whether this host's graphs give the outputs that were stored with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from sxvae_runtime.errors import BundleError
+from sxvae_runtime.manifest import Graph, Manifest
+
+# What an output may differ by on another machine, relative to max(1, |value|).
+_TOLERANCE = 1e-4
+
+
+def largest_difference(
+    folder: Path, manifest: Manifest, sessions: Mapping[str, onnxruntime.InferenceSession]
+) -> float:
+    """Run a bundle's golden inputs through its graphs.
+
+    Args:
+        folder: the bundle.
+        manifest: what it holds.
+        sessions: by the graphs' names.
+
+    Returns:
+        The largest difference from the golden outputs, relative to max(1, |value|).
+
+    Raises:
+        BundleError: if it is above 1e-4, or the file does not fit the graphs.
+    """
+    path = folder / manifest.golden
+    golden = load_file(path)
+    try:
+        differences = [
+            difference
+            for name, session in sessions.items()
+            for difference in _differences(session, name, manifest.graphs[name], golden)
+        ]
+    except Exception as error:  # onnxruntime's own errors share no base class but this
+        raise BundleError(f"{path} does not fit the graphs: {error}") from error
+    worst = float(np.max(differences))  # NaN if any is, unlike the builtin max
+    if not worst <= _TOLERANCE:
+        raise BundleError(
+            f"the graphs in {folder} give outputs that differ from the golden ones by "
+            f"{worst:.2g}: this host's onnxruntime computes something else"
+        )
+    return worst
+
+
+def _differences(
+    session: onnxruntime.InferenceSession,
+    name: str,
+    graph: Graph,
+    golden: Mapping[str, NDArray[Any]],
+) -> list[float]:
+    """One for each output of a graph."""
+    outputs = list(graph.outputs)
+    found = session.run(outputs, {port: golden[port] for port in graph.inputs})
+    # The sampler's output is the decoder's input by name, and golden has both.
+    keys = ["sample"] if name == "sampler" else outputs
+    return [_difference(golden[key], value) for key, value in zip(keys, found, strict=True)]
+
+
+def _difference(expected: NDArray[Any], value: NDArray[Any]) -> float:
+    if expected.shape != value.shape:
+        return float("inf")
+    return float(np.max(np.abs(expected - value) / np.maximum(1, np.abs(expected))))

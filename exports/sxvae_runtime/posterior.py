@@ -1,0 +1,125 @@
+"""q(z given x): what the encoder says of it, and draws from it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sxvae_runtime import inputs, sampling
+from sxvae_runtime.errors import InputError
+from sxvae_runtime.inputs import LatentCheck
+from sxvae_runtime.manifest import Manifest
+
+
+class Posterior(NamedTuple):
+    """q(z given x) for n images.
+
+    Attributes:
+        mean_direction: the spheres' mean directions and the Euclidean factors' means, side by side
+            in the factors' order, shape (n, ambient).
+        concentration: one number a sphere, shape (n, spheres).
+        scale: of the Euclidean factors side by side, shape (n, s): one standard deviation for
+            "single" and m for "diagonal" covariance, the rows of the Cholesky factor (m * m) for
+            "full"; None where there are no Euclidean factors.
+    """
+
+    mean_direction: NDArray[np.float32]
+    concentration: NDArray[np.float32]
+    scale: NDArray[np.float32] | None = None
+
+
+class _SpheresAlike(NamedTuple):
+    """The spheres of one family and dimension, which are sampled together.
+
+    Attributes:
+        family: their posteriors'.
+        orders: their places among the spheres, shape (spheres,).
+        columns: their coordinates in a latent vector, shape (spheres, ambient).
+    """
+
+    family: str
+    orders: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+
+class PosteriorSampler:
+    """Draws from the posteriors of one model.
+
+    Args:
+        manifest: the model's.
+        latent: the check of its latent vectors.
+    """
+
+    def __init__(self, manifest: Manifest, latent: LatentCheck) -> None:
+        self._manifest = manifest
+        self._latent = latent
+        self._spheres_alike = _spheres_alike(manifest)
+
+    def draw(self, q: Posterior, samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Latent vectors, shape (samples, n, ambient).
+
+        Raises:
+            InputError: if `q` has another shape, or a value is out of range.
+        """
+        q = self._checked(q)
+        z = np.empty((samples, *q.mean_direction.shape), dtype=np.float32)
+        self._draw_on_spheres(z, q, rng)
+        if q.scale is not None:
+            self._draw_on_euclidean_factors(z, q.mean_direction, q.scale, rng)
+        return z
+
+    def _checked(self, q: Posterior) -> Posterior:
+        """`q` with everything checked but what the samplers check."""
+        q = Posterior(*q)
+        loc = self._latent(q.mean_direction, "mean_direction", 2)
+        n, spheres, scales = len(loc), len(self._manifest.spheres), self._manifest.scales
+        concentration = inputs.parameters(q.concentration, "concentration", (n, spheres))
+        if q.scale is None and scales == 0:
+            return Posterior(loc, concentration, None)
+        if q.scale is None:
+            raise InputError(f"the posterior has no scale; one of shape {(n, scales)} is needed")
+        return Posterior(loc, concentration, inputs.parameters(q.scale, "scale", (n, scales)))
+
+    def _draw_on_spheres(
+        self, z: NDArray[np.float32], q: Posterior, rng: np.random.Generator
+    ) -> None:
+        """Fill in the spheres' coordinates."""
+        for family, orders, columns in self._spheres_alike:
+            concentration = q.concentration[None, :, orders].repeat(len(z), axis=0)
+            loc = q.mean_direction[:, columns]
+            z[..., columns] = sampling.sample(family, loc, concentration, rng)
+
+    def _draw_on_euclidean_factors(
+        self,
+        z: NDArray[np.float32],
+        loc: NDArray[np.float32],
+        scales: NDArray[Any],
+        rng: np.random.Generator,
+    ) -> None:
+        """Fill in the Euclidean coordinates."""
+        start = 0
+        for place, factor in enumerate(self._manifest.factors):
+            if factor.covariance is None:
+                continue
+            end = start + factor.scales
+            scale = inputs.normal_scale(scales[:, start:end], place, factor)
+            means = loc[:, factor.slice]
+            drawn = sampling.sample_normal(means, scale, factor.covariance, len(z), rng)
+            z[..., factor.slice] = drawn
+            start = end
+
+
+def _spheres_alike(manifest: Manifest) -> list[_SpheresAlike]:
+    """In the order in which each family and dimension comes first."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for order, place in enumerate(manifest.spheres):
+        factor = manifest.factors[place]
+        groups.setdefault((factor.family, factor.ambient), []).append(order)
+    alike = []
+    for (family, ambient), orders in groups.items():
+        offsets = [manifest.factors[manifest.spheres[order]].offset for order in orders]
+        columns = np.add.outer(offsets, np.arange(ambient))
+        alike.append(_SpheresAlike(family, np.array(orders), columns))
+    return alike
