@@ -1,4 +1,4 @@
-"""The distribution itself: what the wheel holds, what the README promises, life without PyTorch."""
+"""The distribution itself: what the wheel holds, what the README promises."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -53,36 +52,6 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None
         "py",
         "typed",
     }
-
-
-def test_the_runtime_needs_numpy_onnxruntime_and_safetensors_only(
-    wheel: Path, bundle: Path, tmp_path: Path
-) -> None:
-    """The README's example in a fresh environment, with the wheel installed without PyTorch."""
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    needed = subprocess.run(
-        [*pip, "numpy", "onnxruntime", "safetensors"], capture_output=True, text=True, check=False
-    )
-    if needed.returncode != 0:
-        pytest.skip(f"the package index can't be reached: {needed.stderr.strip()[-200:]}")
-    subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
-    shutil.copytree(bundle, tmp_path / "bundle")
-    (example,) = (block for block in _blocks("python") if "import sxvae_runtime" in block)
-    assert len(example.strip().splitlines()) <= 12
-    check = "\nimport sys\nassert 'torch' not in sys.modules and 'sxvae' not in sys.modules\n"
-    done = subprocess.run(
-        [python, "-W", "error", "-c", example + check],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "pictures on the way: (10, 1, 8, 8)" in done.stdout
-    without = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
-    assert without.returncode == 1
 
 
 def test_the_readmes_python_example_runs(tmp_path: Path) -> None:
