@@ -81,7 +81,7 @@ class Manifest:
     Attributes:
         factors: in the order in which they lie in a latent vector.
         input_shape: (C, H, W) of an image.
-        graphs: "encoder" and "decoder", and "sampler" where there is one.
+        graphs: "encoder", "decoder" and "sampler"; older bundles have no sampler.
         golden: the name of the file of example inputs and outputs.
         content: the whole manifest as parsed.
     """

@@ -55,6 +55,12 @@ def test_released_formats_stay_readable(fixtures: Path) -> None:
     np.testing.assert_allclose(q.concentration, [[1.8877635, 1.6113242]], rtol=1e-5)
 
 
+def test_released_formats_with_a_sampler_stay_readable(fixtures: Path) -> None:
+    app = sxvae_runtime.load(fixtures / "bundle_v1_sampler")
+    assert [factor.name for factor in app.factors] == ["S^2", "R^2", "S^4"]
+    assert app.verify() < 1e-5
+
+
 def test_missing_bundles_and_files(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleNotFoundError, match="there is no bundle at"):
         sxvae_runtime.load(tmp_path / "nowhere")
@@ -142,6 +148,30 @@ def test_normal_factors_that_do_not_fit_are_refused(
     # S^2 x R^3 x S^1
     rewrite(copy, lambda manifest: change(manifest["factors"]))
     with pytest.raises(BundleError, match=message):
+        sxvae_runtime.load(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sampler: sampler["inputs"].pop(),
+        lambda sampler: sampler["inputs"][0].update(shape=["batch", 3]),
+        lambda sampler: sampler["outputs"][0].update(name="x"),
+    ],
+)
+def test_samplers_that_do_not_fit_are_refused(
+    fixtures: Path, tmp_path: Path, rewrite: Rewrite, change: Callable[[dict[str, Any]], object]
+) -> None:
+    copy = Path(shutil.copytree(fixtures / "bundle_v1_sampler", tmp_path / "bundle"))
+    rewrite(copy, lambda manifest: change(manifest["graphs"]["sampler"]))
+    with pytest.raises(BundleError, match=r"sampler\.onnx does not fit the manifest's factors"):
+        sxvae_runtime.load(copy)
+
+
+def test_a_damaged_sampler_is_refused(fixtures: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(fixtures / "bundle_v1_sampler", tmp_path / "bundle"))
+    _flip(copy / "sampler.onnx")
+    with pytest.raises(BundleError, match=r"sampler\.onnx is not the file"):
         sxvae_runtime.load(copy)
 
 

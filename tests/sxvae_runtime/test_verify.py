@@ -41,13 +41,36 @@ def test_a_nan_does_not_pass_verification(copy: Path, rewrite: Rewrite) -> None:
         sxvae_runtime.load(copy).verify()
 
 
-@pytest.mark.parametrize("name", ["mean_direction", "concentration", "scale", "mean"])
-def test_every_output_is_verified(
-    fixtures: Path, tmp_path: Path, rewrite: Rewrite, name: str
+@pytest.mark.parametrize(
+    ("bundle_name", "name"),
+    [
+        *(
+            ("bundle_v1_full", name)
+            for name in ("mean_direction", "concentration", "scale", "mean")
+        ),
+        *(("bundle_v1_sampler", name) for name in ("uniform", "normal", "sample")),
+    ],
+)
+def test_every_graph_is_verified(
+    fixtures: Path, tmp_path: Path, rewrite: Rewrite, bundle_name: str, name: str
 ) -> None:
-    folder = Path(shutil.copytree(fixtures / "bundle_v1_full", tmp_path / "bundle"))
+    folder = Path(shutil.copytree(fixtures / bundle_name, tmp_path / "bundle"))
     _change_golden(folder, rewrite, name, 7.0)
     with pytest.raises(BundleError, match="differ from the golden ones"):
+        sxvae_runtime.load(folder).verify()
+
+
+def test_a_sampler_that_is_another_graph_does_not_pass_verification(
+    fixtures: Path, tmp_path: Path, rewrite: Rewrite
+) -> None:
+    folder = Path(shutil.copytree(fixtures / "bundle_v1_sampler", tmp_path / "bundle"))
+
+    def swap(manifest: dict[str, Any]) -> None:
+        for key in ("file", "sha256"):
+            manifest["graphs"]["sampler"][key] = manifest["graphs"]["decoder"][key]
+
+    rewrite(folder, swap)
+    with pytest.raises(BundleError, match=r"decoder\.onnx has other inputs or outputs than"):
         sxvae_runtime.load(folder).verify()
 
 
