@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.performance import Finding
 from benchmarks.report import parser
+from benchmarks.speed_pictures import draw
 
 # Each is a module with `run(reduced) -> Finding`.
 NAMES = ["step", "loop", "growth", "sampling", "bessel", "evaluation", "runtime", "startup"]
@@ -55,20 +56,32 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all")
     options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    options.add_argument("--from-json", type=Path, metavar="FILE", help="of a run; measure nothing")
+    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the figures there")
     arguments = options.parse_args()
     unknown = set(arguments.names) - set(NAMES)
     if unknown:
         options.error(f"no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+    if arguments.from_json:
+        content = json.loads(arguments.from_json.read_text(encoding="utf-8"))
+    else:
+        content = measured(arguments.names or NAMES, arguments.reduced)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    if arguments.pictures:
+        draw(content["benchmarks"], arguments.pictures)
+
+
+def measured(names: list[str], reduced: bool) -> dict[str, Any]:
+    """Run benchmarks and print what each found; everything, for JSON."""
     known = environment()
     print(", ".join(f"{key} {value}" for key, value in known.items() if value))
     findings: list[Finding] = []
-    for name in arguments.names or NAMES:
-        finding: Finding = importlib.import_module(f"benchmarks.{name}").run(arguments.reduced)
+    for name in names:
+        finding: Finding = importlib.import_module(f"benchmarks.{name}").run(reduced)
         finding.show()
         findings.append(finding)
-    if arguments.json:
-        content = {"environment": known, "benchmarks": [each.as_dict() for each in findings]}
-        arguments.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return {"environment": known, "benchmarks": [each.as_dict() for each in findings]}
 
 
 if __name__ == "__main__":

@@ -73,8 +73,13 @@ def timed(what: str, ours: Timing, limit: Timing, target: float | None, **detail
     """The figure of a task beside its limit: times, so that less is better."""
     low, high = ours.spread
     seconds = {"limit_best": limit.best, "median": ours.median, "p10": low, "p90": high}
-    ratio = over_limit(ours, limit)
-    return Figure(what, ratio, target, detail={"seconds": seconds, **detail})
+    kept = {"seconds": seconds, "ratio_of_medians": ours.median / limit.median, **detail}
+    return Figure(what, over_limit(ours, limit), target, detail=kept)
+
+
+def ratio_cells(figure: Figure) -> list[str]:
+    """Of a figure that `timed` made: to the limit's best run, and of medians."""
+    return [f"{figure.ratio:.2f}", f"{figure.detail['ratio_of_medians']:.2f}"]
 
 
 def seconds_cell(timing: Timing) -> str:

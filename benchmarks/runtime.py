@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 
 import sxvae_runtime
-from benchmarks.performance import Figure, Finding, seconds_cell, target_cell, timed
+from benchmarks.performance import Figure, Finding, ratio_cells, seconds_cell, target_cell, timed
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.checkpoint import write_checkpoint
@@ -76,19 +76,12 @@ def run(reduced: bool) -> Finding:
             for name, limit in LIMITS.items():
                 what = f"{name}, {batch} image{'s' if batch > 1 else ''}"
                 rate = batch / timings[name].median
-                medians = timings[name].median / timings[limit].median
-                figure = timed(
-                    what,
-                    timings[name],
-                    timings[limit],
-                    TARGETS[name],
-                    images_per_second=rate,
-                    ratio_of_medians=medians,
-                )
+                limit_timing, target = timings[limit], TARGETS[name]
+                figure = timed(what, timings[name], limit_timing, target, images_per_second=rate)
                 figures.append(figure)
                 cells = (seconds_cell(timings[key]) for key in (limit, name))
-                ratios = (f"{ratio:.2f}" for ratio in (figure.ratio, medians))
-                rows.append([what, *cells, f"{rate:,.0f}", *ratios, target_cell(figure)])
+                rates = [f"{rate:,.0f}", *ratio_cells(figure)]
+                rows.append([what, *cells, *rates, target_cell(figure)])
     return Finding(
         "runtime",
         "Decoding, encoding and drawing once from each posterior, over a bare onnxruntime session "

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.performance import Figure, Finding, seconds_cell, target_cell, timed
+from benchmarks.performance import Figure, Finding, ratio_cells, seconds_cell, target_cell, timed
 from benchmarks.runtime import export_untrained
 from benchmarks.timing import Timing
 
@@ -111,16 +111,14 @@ def run(reduced: bool) -> Finding:
     figures: list[Figure] = []
     rows = []
     for what, key, limit, target in cases:
-        medians = timings[key].median / limits[key].median
-        figure = timed(what, timings[key], limits[key], target, ratio_of_medians=medians)
+        figure = timed(what, timings[key], limits[key], target)
         figures.append(figure)
         rows.append(
             [
                 what,
                 f"{limit}: {seconds_cell(limits[key])}",
                 seconds_cell(timings[key]),
-                f"{figure.ratio:.2f}",
-                f"{medians:.2f}",
+                *ratio_cells(figure),
                 target_cell(figure),
             ]
         )
