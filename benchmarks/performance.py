@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -100,3 +101,7 @@ def target_cell(figure: Figure) -> str:
         return ""
     sign = "at least" if figure.at_least else "at most"
     return f"{sign} {figure.target:g}: {'met' if figure.met else 'missed'}"
+
+
+def installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

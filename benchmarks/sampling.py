@@ -8,14 +8,12 @@ knows a single (loc, k), in float64.
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import scipy.stats
 import torch
 from torch import Tensor
 
-from benchmarks.performance import Figure, Finding, seconds_cell, target_cell
+from benchmarks.performance import Figure, Finding, installed, seconds_cell, target_cell
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, Timing, interleaved
 from sxvae.distributions import PowerSpherical, VonMisesFisher
 
@@ -25,10 +23,6 @@ GRADIENT_TARGET = 2.5
 CONCENTRATIONS = [1.0, 10.0, 100.0]
 SAMPLES, FEWER_SAMPLES = 100_000, 2_000
 LIMIT, WITH_GRADIENT = "normals", "vMF with gradient"
-
-
-def installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def tfp_sampler(loc: Tensor, k: Tensor) -> Task:
