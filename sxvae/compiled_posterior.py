@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from sxvae.compilation import Array, compiled
-from sxvae.distributions.compiled import differentiate, draw_gaps, interpolate, place
+from sxvae.distributions.compiled import STREAM, differentiate, draw_gaps, interpolate, place
 from sxvae.distributions.cpu_samples import VON_MISES_FISHER
 from sxvae.distributions.geometry import SMALLEST_NORM
 
@@ -44,10 +44,11 @@ def draw(
     raw: Array,
     offsets: Array,
     columns: Array,
-    seed: int,
     table: Array,
     start: float,
     cell: float,
+    seed: int,
+    first: int,
     direction: Array,
     work: Array,
     z: Array,
@@ -60,10 +61,11 @@ def draw(
             then what softplus makes concentrations of.
         offsets: where each sphere's coordinates begin, shape (n,).
         columns: each sphere's place among the concentrations, shape (n,).
-        seed: as for `draw_gaps`.
         table: the `PartitionTable`'s coefficients.
         start: the logarithm of its lowest concentration.
         cell: its cells' width.
+        seed: as for `draw_gaps`.
+        first: the first row's number among those of all images.
         direction: vectors of any length, brought to length 1, shape (rows, p - 1).
         work: filled.
         z: the samples are put into their coordinates, shape (batch, ambient).
@@ -86,7 +88,8 @@ def draw(
             loc[row, j] = raw[image, offset + j] / length
         raw_k = np.float64(raw[image, concentrations + columns[sphere]])
         k[row] = max(raw_k, 0.0) + math.log1p(math.exp(-abs(raw_k))) + 1
-    invalid: int = draw_gaps(k, ambient, seed, 0, near, far)
+    own_seed = np.uint64(seed) + np.uint64(first) * STREAM
+    invalid: int = draw_gaps(k, ambient, own_seed, 0, near, far)
     if invalid >= 0:
         return invalid
     interpolate(k, table, start, cell, figures)

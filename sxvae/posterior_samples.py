@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,15 @@ from sxvae.distributions.geometry import uniform_directions_of_any_length
 from sxvae.distributions.implicit import derivative_type, quadrature
 from sxvae.distributions.known_derivatives import first_order
 from sxvae.distributions.rotational import partition_table, runs_compiled
+from sxvae.distributions.threads import in_blocks
 from sxvae.errors import NumericalError
 from sxvae.heads import PosteriorHead
 from sxvae.spaces import ProductSpace
 
 Array = NDArray[Any]
+
+# What a thread does at a time.
+_ROWS = 2_048
 
 
 def sample_and_kl(head: PosteriorHead, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,8 +79,15 @@ class _Group(NamedTuple):
 
 
 class _Drawn(NamedTuple):
-    """What one group's samples were made of, for the way back, as `compiled_posterior` has it."""
+    """What a group's samples for some images were made of, for the way back.
 
+    Attributes:
+        images: which ones.
+        direction: as `compiled_posterior` has it, as is the next.
+        work: likewise.
+    """
+
+    images: slice
     direction: Array
     work: NDArray[np.float64]
 
@@ -144,44 +156,80 @@ def _gradients(
     by_kl: Tensor,
 ) -> tuple[Tensor, ...]:
     """With respect to features, and weight and bias of both layers."""
-    from sxvae import compiled_posterior
-
-    by_raw, by_bias = np.empty_like(ctx.raw), np.zeros_like(ctx.raw[0])
+    by_raw = np.empty_like(ctx.raw)
     by_outputs = by_z.contiguous().numpy(), by_kl.contiguous().numpy()
+    by_bias = np.zeros_like(ctx.raw[0])
     for group, drawn in ctx.groups:
-        compiled_posterior.differentiate_draw(
-            *by_outputs,
-            ctx.raw,
-            group.offsets,
-            group.columns,
-            *drawn,
-            *group.quadrature,
-            by_raw,
-            by_bias,
-        )
+        by_bias += _differentiate(group, drawn, ctx.raw, *by_outputs, by_raw)
     gradient, bias = torch.from_numpy(by_raw), torch.from_numpy(by_bias)
     weight = gradient.t() @ features
     by_loc, by_k = (weight[:ambient], bias[:ambient]), (weight[ambient:], bias[ambient:])
     return gradient @ ctx.weight, *by_loc, *by_k
 
 
-def _draw(group: _Group, raw: Array, z: Array, kl: Array, dtype: torch.dtype) -> _Drawn:
-    """Fill in a group's samples and KL.
+def _draw(group: _Group, raw: Array, z: Array, kl: Array, dtype: torch.dtype) -> list[_Drawn]:
+    """Fill in a group's samples and KL; a block of images is done by a thread.
 
     Raises:
         NumericalError: if a concentration is not finite.
     """
     from sxvae import compiled_posterior
 
-    rows = len(raw) * len(group.offsets)
+    spheres = len(group.offsets)
     seed = int(torch.empty((), dtype=torch.int64).random_())
-    direction = uniform_directions_of_any_length((rows, group.ambient - 1), dtype).numpy()
-    drawn = _Drawn(direction, np.empty(compiled_posterior.work_size(rows, group.ambient)))
-    invalid = compiled_posterior.draw(
-        raw, group.offsets, group.columns, seed, *group.table, *drawn, z, kl
-    )
-    if invalid >= 0:
+    shape = len(raw) * spheres, group.ambient - 1
+    direction = uniform_directions_of_any_length(shape, dtype).numpy()
+    drawn, invalid = [], []
+
+    def task(images: slice) -> None:
+        first, last = images.start * spheres, images.stop * spheres
+        work = np.empty(compiled_posterior.work_size(last - first, group.ambient))
+        found = _Drawn(images, direction[first:last], work)
+        places = raw[images], group.offsets, group.columns
+        outputs = z[images], kl[images]
+        row = compiled_posterior.draw(*places, *group.table, seed, first, *found[1:], *outputs)
+        drawn.append(found)
+        if row >= 0:
+            invalid.append(row)
+
+    in_blocks(len(raw), _images_in_a_block(group, len(raw)), task)
+    if invalid:
         k = torch.nn.functional.softplus(torch.from_numpy(raw[:, z.shape[1] + group.columns])) + 1
         check_concentrations(k, "von Mises-Fisher", group.ambient)
         raise NumericalError(f"von Mises-Fisher sampling in R^{group.ambient} did not end")
     return drawn
+
+
+def _differentiate(
+    group: _Group, drawn: list[_Drawn], raw: Array, by_z: Array, by_kl: Array, by_raw: Array
+) -> Array:
+    """Fill in the gradients with respect to a group's outputs; those to the biases."""
+    from sxvae import compiled_posterior
+
+    by_bias = np.zeros((len(drawn), raw.shape[1]), dtype=raw.dtype)
+    size = _images_in_a_block(group, len(raw))
+
+    def task(blocks: slice) -> None:
+        for images, direction, work in drawn[blocks]:
+            compiled_posterior.differentiate_draw(
+                by_z[images],
+                by_kl[images],
+                raw[images],
+                group.offsets,
+                group.columns,
+                direction,
+                work,
+                *group.quadrature,
+                by_raw[images],
+                by_bias[images.start // size],
+            )
+
+    in_blocks(len(drawn), 1, task)
+    total: Array = by_bias.sum(axis=0)
+    return total
+
+
+def _images_in_a_block(group: _Group, images: int) -> int:
+    """So many that the blocks are equal, whatever the number of threads."""
+    blocks = math.ceil(images * len(group.offsets) / _ROWS)
+    return math.ceil(images / blocks)

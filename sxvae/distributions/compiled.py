@@ -18,6 +18,8 @@ import numpy as np
 from sxvae.compilation import Array, compiled, mix, uniform
 from sxvae.distributions.cpu_samples import VON_MISES_FISHER
 
+# From one sample's seed to the next's.
+STREAM = np.uint64(0xD1342543DE82EF95)
 _MAX_ROUNDS = 100
 _SMALLEST = 2.0**-53
 _SMALLEST_CONCENTRATION = 1e-8
@@ -50,7 +52,7 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
         if not 0 <= concentration < math.inf:
             return row
         # A stream of its own for each sample, whatever is drawn for the others.
-        state = mix(np.uint64(seed) + np.uint64(start + i) * np.uint64(0xD1342543DE82EF95))
+        state = mix(np.uint64(seed) + np.uint64(start + i) * STREAM)
         if ambient == 3:
             bounded = max(concentration, _SMALLEST_CONCENTRATION)
             gap = -math.log1p(uniform(mix(state)) * math.expm1(-2 * bounded)) / bounded

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sxvae import ProductSpace
+from sxvae import ProductSpace, posterior_samples
 from sxvae.errors import NumericalError
 from sxvae.heads import PosteriorHead
 from sxvae.posterior_samples import sample_and_kl
@@ -55,6 +55,22 @@ def test_values_and_gradients_are_those_of_the_distributions(dims: str, dtype: t
         torch.testing.assert_close(
             ours, theirs, rtol=tolerance, atol=tolerance * theirs.abs().max().item()
         )
+
+
+@pytest.mark.parametrize("dims", ["4,4", "3,1,3,8,1"])
+def test_blocks_change_nothing(dims: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, features = _head(dims), _features()
+    found = []
+    for rows in (10_000, 14):
+        monkeypatch.setattr(posterior_samples, "_ROWS", rows)
+        torch.manual_seed(4)
+        z, kl = sample_and_kl(head, features)
+        total = (z * torch.linspace(-1, 1, z.shape[1])).sum() + kl.sum()
+        gradients = torch.autograd.grad(total, [features, *head.parameters()])
+        found.append((z, kl, *gradients))
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole)
+    assert torch.equal(found[0][0], found[1][0])
 
 
 def test_one_output_alone_has_gradients() -> None:
