@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
 import sxvae
 from sxvae.checkpoint import Checkpoint, read_checkpoint
 from sxvae.devices import resolve_device, threads_set
-from sxvae.errors import NumericalError, OutputError
 from sxvae.factors import Factor
 from sxvae.files import new_folder
 from sxvae.loading import model_of
-from sxvae.model import ProductSpaceVAE
-from sxvae.randomness import seeded
-from sxvae_export.graphs import OPSET, DecoderGraph, EncoderGraph, ports, to_onnx
+from sxvae_export.checks import (
+    Parts,
+    example_inputs,
+    golden_arrays,
+    largest_difference,
+    parts_of,
+)
+from sxvae_export.graphs import OPSET, ports, to_onnx
 from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
-
-_CHECKED_INPUTS = 256
-# A categorical likelihood has 256 numbers for a pixel, so that not all inputs are decoded at once.
-_BATCH = 16
-_GOLDEN_INPUTS = 4
-_TOLERANCE = 1e-4
-
-_Parts = dict[str, EncoderGraph | DecoderGraph]
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Exported:
 
     Attributes:
         path: the bundle.
-        largest_difference: between onnxruntime and PyTorch over 256 inputs and both graphs,
+        largest_difference: between onnxruntime and PyTorch over 256 inputs and all graphs,
             relative to max(1, |value|).
         files: their names and sizes in bytes.
     """
@@ -85,85 +78,26 @@ def export_bundle(
     reference_device = resolve_device(device)
     target = Path(out)
     with threads_set(threads), new_folder(target, force, is_bundle) as folder:
-        inputs = _inputs(model, _CHECKED_INPUTS)
-        parts: _Parts = {"encoder": EncoderGraph(model), "decoder": DecoderGraph(model)}
+        parts = parts_of(model)
+        inputs = example_inputs(model, parts)
         protos = _graphs(parts, inputs)
         for name, proto in protos.items():
             (folder / f"{name}.onnx").write_bytes(proto.SerializeToString(deterministic=True))
-        model.to(reference_device)
-        worst = max(_check_against_pytorch(folder, name, parts[name], inputs) for name in parts)
-        _write_golden(folder, parts, inputs)
+        worst = largest_difference(folder, parts, inputs, reference_device)
+        (folder / "golden.safetensors").write_bytes(save(golden_arrays(folder, parts, inputs)))
         _write_manifest(folder, source, protos)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     return Exported(target, worst, files)
 
 
-def _inputs(model: ProductSpaceVAE, count: int) -> dict[str, Tensor]:
-    """Inputs to check and to exemplify the graphs with, half of the images binary."""
-    with seeded(0, "export"):
-        x = torch.rand(count, *model.settings.input_shape)
-        x[::2] = torch.bernoulli(x[::2])
-        return {"x": x, "z": model.prior().sample((count,))}
-
-
-def _graphs(parts: _Parts, inputs: dict[str, Tensor]) -> dict[str, onnx.ModelProto]:
+def _graphs(parts: Parts, inputs: Mapping[str, Tensor]) -> dict[str, onnx.ModelProto]:
     stamp = {"sxvae.format_version": str(FORMAT_VERSION), "sxvae.version": sxvae.__version__}
     return {
-        name: to_onnx(part, inputs[part.inputs[0]][:2], {**stamp, "sxvae.graph": name})
+        name: to_onnx(
+            part, [inputs[key][:2] for key in part.inputs], {**stamp, "sxvae.graph": name}
+        )
         for name, part in parts.items()
     }
-
-
-@torch.no_grad()
-def _check_against_pytorch(
-    folder: Path, name: str, part: EncoderGraph | DecoderGraph, inputs: dict[str, Tensor]
-) -> float:
-    """The largest relative difference between onnxruntime's and PyTorch's outputs of a graph.
-
-    Raises:
-        NumericalError: if an output is not finite.
-        OutputError: if it is above the tolerance.
-    """
-    value = inputs[part.inputs[0]]
-    device = part.model.head.loc.weight.device
-    batches = [part(rows.to(device)) for rows in value.split(_BATCH)]
-    found = run_graph(folder / f"{name}.onnx", value.numpy())
-    differences = []
-    for ours, theirs in zip(found, zip(*batches, strict=True), strict=True):
-        reference = torch.cat(theirs).cpu().numpy()
-        scale = np.maximum(1, np.abs(reference))
-        differences.append(np.max(np.abs(ours - reference) / scale))
-    worst = float(np.max(differences))  # NaN if any is, unlike the builtin max
-    if not math.isfinite(worst):
-        raise NumericalError(
-            "the model's outputs are not finite, so its weights have diverged: the bundle was not "
-            "written"
-        )
-    if worst > _TOLERANCE:
-        raise OutputError(
-            f"the {name} graph's outputs differ from PyTorch's by {worst:.2g}, more than "
-            f"{_TOLERANCE:g}: the bundle was not written"
-        )
-    return worst
-
-
-def run_graph(path: Path, value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """All outputs of a graph with one input, by a plain onnxruntime session on the CPU."""
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    (port,) = session.get_inputs()
-    batches = [
-        session.run(None, {port.name: value[start : start + _BATCH]})
-        for start in range(0, len(value), _BATCH)
-    ]
-    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-
-
-def _write_golden(folder: Path, parts: _Parts, inputs: dict[str, Tensor]) -> None:
-    arrays = {name: value[:_GOLDEN_INPUTS].numpy() for name, value in inputs.items()}
-    for name, part in parts.items():
-        outputs = run_graph(folder / f"{name}.onnx", arrays[part.inputs[0]])
-        arrays |= dict(zip(part.outputs, outputs, strict=True))
-    (folder / "golden.safetensors").write_bytes(save(arrays))
 
 
 def _write_manifest(folder: Path, source: Checkpoint, protos: dict[str, onnx.ModelProto]) -> None:

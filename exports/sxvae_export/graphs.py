@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -21,7 +22,21 @@ OPSET = 20
 _IR_VERSION = 10
 
 
-class EncoderGraph(nn.Module):
+class Graph(nn.Module):
+    """What becomes one ONNX graph: a tensor in for each of `inputs`, one out for each of `outputs`.
+
+    The first axis of all of them is the batch.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @abc.abstractmethod
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """The outputs."""
+
+
+class EncoderGraph(Graph):
     """x (batch, C, H, W) to the posterior's parameters, those without entries left out.
 
     mean_direction (batch, ambient), concentration (batch, spheres) and scale (batch, scales).
@@ -40,13 +55,14 @@ class EncoderGraph(nn.Module):
         }
         self.outputs = tuple(name for name, width in widths.items() if width)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """A tensor for each of `outputs`."""
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """The parameters that have entries."""
+        (x,) = values
         parameters: PosteriorParameters = self.model.posterior_parameters(x)
         return tuple(value for value in parameters if value.shape[-1])
 
 
-class DecoderGraph(nn.Module):
+class DecoderGraph(Graph):
     """z (batch, ambient) to mean (batch, C, H, W), the likelihood's mean."""
 
     inputs = ("z",)
@@ -56,34 +72,34 @@ class DecoderGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         """The mean of p(x given z); z lies on unit spheres, a learned radius is in here."""
+        (z,) = values
         return (self.model.decode(z).mean,)
 
 
-def to_onnx(
-    graph: EncoderGraph | DecoderGraph, example: Tensor, stamp: Mapping[str, str]
-) -> onnx.ModelProto:
+def to_onnx(graph: Graph, examples: Sequence[Tensor], stamp: Mapping[str, str]) -> onnx.ModelProto:
     """Export a graph with a dynamic batch, as one message without external data.
 
     Args:
         graph: on the CPU.
-        example: an input of at least two rows.
+        examples: its inputs, of at least two rows.
         stamp: our metadata, put into the graph.
 
     Raises:
         onnx.checker.ValidationError: if the result is no valid graph.
     """
+    batch = torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
             graph.eval(),
-            (example,),
+            tuple(examples),
             dynamo=True,
             opset_version=OPSET,
             external_data=False,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=(tuple({0: batch} for _ in examples),),
             verbose=False,
         )
     if program is None:

@@ -17,8 +17,7 @@ from sxvae.checkpoint import write_checkpoint
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
 from sxvae.errors import CheckpointError, OutputError
 from sxvae.loading import to_arrays
-from sxvae_export import bundle as bundle_module
-from sxvae_export import export_bundle
+from sxvae_export import checks, export_bundle
 from sxvae_runtime.manifest import digest
 
 
@@ -45,6 +44,7 @@ def test_files(bundle: Path) -> None:
         "encoder.onnx",
         "golden.safetensors",
         "manifest.json",
+        "sampler.onnx",
     ]
 
 
@@ -76,14 +76,16 @@ def test_graphs_have_a_dynamic_batch_and_the_stated_ports(bundle: Path) -> None:
             {port["name"]: port["shape"] for port in manifest["graphs"][name][side]}
             for side in ("inputs", "outputs")
         ]
-        for name in ("encoder", "decoder")
+        for name in ("encoder", "decoder", "sampler")
     }
+    posterior = {"mean_direction": ["batch", 13], "concentration": ["batch", 3]}
     assert ports == {
-        "encoder": [
-            {"x": ["batch", 1, 8, 8]},
-            {"mean_direction": ["batch", 13], "concentration": ["batch", 3]},
-        ],
+        "encoder": [{"x": ["batch", 1, 8, 8]}, posterior],
         "decoder": [{"z": ["batch", 13]}, {"mean": ["batch", 1, 8, 8]}],
+        "sampler": [
+            posterior | {"uniform": ["batch", 3], "normal": ["batch", 13]},
+            {"z": ["batch", 13]},
+        ],
     }
     for name in ports:
         proto = _graph(bundle, name)
@@ -93,7 +95,7 @@ def test_graphs_have_a_dynamic_batch_and_the_stated_ports(bundle: Path) -> None:
 
 
 def test_graphs_tell_nothing_of_the_machine_that_made_them(bundle: Path) -> None:
-    for name in ("encoder", "decoder"):
+    for name in ("encoder", "decoder", "sampler"):
         proto = _graph(bundle, name)
         assert {entry.key: entry.value for entry in proto.metadata_props} == {
             "sxvae.format_version": "1",
@@ -143,9 +145,9 @@ def test_large_concentrations_pass_the_relative_check(tmp_path: Path) -> None:
 def test_a_graph_that_differs_from_the_model_is_not_written(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = bundle_module.run_graph
+    true = checks.run_graph
     monkeypatch.setattr(
-        bundle_module, "run_graph", lambda path, x: [part + 1e-3 for part in true(path, x)]
+        checks, "run_graph", lambda path, values: [part + 1e-3 for part in true(path, values)]
     )
     with pytest.raises(OutputError, match=r"differ from PyTorch's by 0\.001"):
         export_bundle(small, tmp_path / "out")

@@ -140,8 +140,9 @@ def test_graphs_hold_plain_operators_in_one_file_each(case: Case) -> None:
         "encoder.onnx",
         "golden.safetensors",
         "manifest.json",
+        "sampler.onnx",
     ]
-    for name in ("encoder", "decoder"):
+    for name in ("encoder", "decoder", "sampler"):
         proto = onnx.load(case.path / f"{name}.onnx", load_external_data=False)
         onnx.checker.check_model(proto, full_check=True)
         assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 20)]
@@ -176,11 +177,13 @@ def test_the_runtime_gives_what_the_model_gives(case: Case) -> None:
 def test_golden_file_holds_every_output(case: Case) -> None:
     app = sxvae_runtime.load(case.path)
     golden = load_file(case.path / "golden.safetensors")
-    assert set(golden) == {"x", "z", "mean", *WIDTHS[case.name]}
+    noise = {"uniform", "normal"} if case.model.space.spheres else {"normal"}
+    assert set(golden) == {"x", "z", "mean", "sample", *noise, *WIDTHS[case.name]}
     assert {len(array) for array in golden.values()} == {4}
     for factor in app.factors:
-        norms = np.linalg.norm(golden["z"][:, factor.slice], axis=-1)
-        assert np.allclose(norms, 1, atol=1e-6) == factor.is_sphere
+        for name in ("z", "sample"):
+            norms = np.linalg.norm(golden[name][:, factor.slice], axis=-1)
+            assert np.allclose(norms, 1, atol=1e-6) == factor.is_sphere
 
 
 @pytest.mark.parametrize("case", ["mixed", "categorical"], indirect=True)

@@ -1,0 +1,136 @@
+"""A model's graphs on example inputs: checked against PyTorch, and written down for other hosts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sxvae.errors import NumericalError, OutputError
+from sxvae.model import ProductSpaceVAE
+from sxvae.randomness import seeded
+from sxvae_export.graphs import DecoderGraph, EncoderGraph, Graph
+from sxvae_export.sampler import SamplerGraph
+
+_CHECKED_INPUTS = 256
+# A categorical likelihood has 256 numbers for a pixel, so that not all inputs are decoded at once.
+_BATCH = 16
+_GOLDEN_INPUTS = 4
+_TOLERANCE = 1e-4
+# The golden file has the decoder's input z, and so another name for the sampler's output.
+GOLDEN_NAMES = {"sampler": {"z": "sample"}}
+
+Parts = dict[str, Graph]
+
+
+def parts_of(model: ProductSpaceVAE) -> Parts:
+    """A model's graphs by their names."""
+    return {
+        "encoder": EncoderGraph(model),
+        "decoder": DecoderGraph(model),
+        "sampler": SamplerGraph(model.space),
+    }
+
+
+@torch.no_grad()
+def example_inputs(model: ProductSpaceVAE, parts: Parts) -> dict[str, Tensor]:
+    """Inputs of all graphs, half of the images binary; the sampler's posteriors are those of x."""
+    space, count = model.space, _CHECKED_INPUTS
+    with seeded(0, "export"):
+        x = torch.rand(count, *model.settings.input_shape)
+        x[::2] = torch.bernoulli(x[::2])
+        inputs = {"x": x, "z": model.prior().sample((count,))}
+        inputs["uniform"] = torch.rand(count, len(space.spheres))
+        inputs["normal"] = torch.randn(count, space.ambient)
+    encoder = parts["encoder"]
+    return inputs | dict(zip(encoder.outputs, _outputs(encoder, inputs), strict=True))
+
+
+def largest_difference(
+    folder: Path, parts: Parts, inputs: Mapping[str, Tensor], device: torch.device
+) -> float:
+    """Between onnxruntime's and PyTorch's outputs of all graphs, relative to max(1, |value|).
+
+    Args:
+        folder: where the graphs are.
+        parts: the same in PyTorch; they are moved to the device.
+        inputs: of all of them.
+        device: where PyTorch computes.
+
+    Raises:
+        NumericalError: if an output is not finite.
+        OutputError: if it is above the tolerance.
+    """
+    return max(
+        _difference_of(folder, name, part.to(device), inputs, device)
+        for name, part in parts.items()
+    )
+
+
+def _difference_of(
+    folder: Path, name: str, part: Graph, inputs: Mapping[str, Tensor], device: torch.device
+) -> float:
+    references = [output.numpy() for output in _outputs(part, inputs, device)]
+    found = run_graph(folder / f"{name}.onnx", {key: inputs[key].numpy() for key in part.inputs})
+    differences = [
+        np.max(np.abs(ours - reference) / np.maximum(1, np.abs(reference)))
+        for ours, reference in zip(found, references, strict=True)
+    ]
+    worst = float(np.max(differences))  # NaN if any is, unlike the builtin max
+    if not math.isfinite(worst):
+        raise NumericalError(
+            "the model's outputs are not finite, so its weights have diverged: the bundle was not "
+            "written"
+        )
+    if worst > _TOLERANCE:
+        raise OutputError(
+            f"the {name} graph's outputs differ from PyTorch's by {worst:.2g}, more than "
+            f"{_TOLERANCE:g}: the bundle was not written"
+        )
+    return worst
+
+
+@torch.no_grad()
+def _outputs(
+    part: Graph, inputs: Mapping[str, Tensor], device: torch.device | str = "cpu"
+) -> list[Tensor]:
+    batches = zip(*(inputs[key].split(_BATCH) for key in part.inputs), strict=True)
+    outputs = [part(*(rows.to(device) for rows in batch)) for batch in batches]
+    return [torch.cat(parts).cpu() for parts in zip(*outputs, strict=True)]
+
+
+def run_graph(path: Path, values: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """All outputs of a graph, by a plain onnxruntime session on the CPU."""
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    count = len(next(iter(values.values())))
+    batches = [
+        session.run(None, {key: value[start : start + _BATCH] for key, value in values.items()})
+        for start in range(0, count, _BATCH)
+    ]
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+def golden_arrays(
+    folder: Path, parts: Parts, inputs: Mapping[str, Tensor]
+) -> dict[str, NDArray[np.float32]]:
+    """A few inputs and the graphs' outputs for them.
+
+    The sampler draws from the posteriors that the encoder gives for the images.
+    """
+    arrays = {
+        name: inputs[name][:_GOLDEN_INPUTS].numpy()
+        for name in ("x", "z", "uniform", "normal")
+        if inputs[name].shape[-1]
+    }
+    for name, part in parts.items():
+        outputs = run_graph(folder / f"{name}.onnx", {key: arrays[key] for key in part.inputs})
+        names = [GOLDEN_NAMES.get(name, {}).get(output, output) for output in part.outputs]
+        arrays |= dict(zip(names, outputs, strict=True))
+    return arrays

@@ -1,0 +1,141 @@
+"""z ~ q(z given x) as a graph without chance of its own: all of it comes in as noise.
+
+The random operators of onnxruntime repeat themselves across nodes and sessions, and no host could
+reproduce what they gave.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sxvae.factors import Factor
+from sxvae.spaces import ProductSpace
+from sxvae_export.graphs import Graph
+from sxvae_export.polar_angle import TINY, PolarAngle
+
+
+class SamplerGraph(Graph):
+    """The encoder's outputs and noise to z (batch, ambient), one draw from each row's posterior.
+
+    Inputs are those of mean_direction (batch, ambient), concentration (batch, spheres) and scale
+    (batch, scales) that have entries, then `uniform` (batch, spheres), numbers in [0, 1], where
+    there are spheres, and `normal` (batch, ambient), standard normal ones.
+
+    Args:
+        space: the latent space.
+    """
+
+    outputs = ("z",)
+
+    def __init__(self, space: ProductSpace) -> None:
+        super().__init__()
+        spheres = len(space.spheres)
+        widths = {
+            "mean_direction": space.ambient,
+            "concentration": spheres,
+            "scale": space.scales,
+            "uniform": spheres,
+            "normal": space.ambient,
+        }
+        self.widths = {name: width for name, width in widths.items() if width}
+        self.inputs = tuple(self.widths)
+        self.space = space
+        self.sphere_draws = SphereDraws(space) if spheres else None
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """A draw for each row."""
+        given = dict(zip(self.inputs, values, strict=True))
+        loc, noise = given["mean_direction"], given["normal"]
+        if self.sphere_draws is None:
+            return (torch.cat(_normal_draws(self.space, loc, given["scale"], noise), dim=-1),)
+        drawn = self.sphere_draws(loc, given["concentration"], given["uniform"], noise)
+        if not self.space.euclidean:
+            return (drawn,)
+        widths = [self.space.factors[place].ambient for place in self.space.spheres]
+        parts = dict(zip(self.space.spheres, drawn.split(widths, dim=-1), strict=True))
+        normals = _normal_draws(self.space, loc, given["scale"], noise)
+        parts |= zip(self.space.euclidean, normals, strict=True)
+        return (torch.cat([parts[place] for place in sorted(parts)], dim=-1),)
+
+
+class SphereDraws(nn.Module):
+    """Unit vectors cos(t) loc + sin(t) v, with v uniform among those orthogonal to loc.
+
+    In float64: where the noise is nearly parallel to `loc`, float32 leaves v short of orthogonal.
+    All spheres are drawn at once, so that the graph does not grow with their number.
+
+    Args:
+        space: the latent space; its Euclidean factors are left out.
+    """
+
+    coordinates: Tensor
+    owner: Tensor
+    members: Tensor
+
+    def __init__(self, space: ProductSpace) -> None:
+        super().__init__()
+        spheres = [space.factors[place] for place in space.spheres]
+        coordinates = [i for s in spheres for i in range(s.offset, s.offset + s.ambient)]
+        self.all = len(coordinates) == space.ambient
+        owner = torch.tensor([i for i, s in enumerate(spheres) for _ in range(s.ambient)])
+        members = torch.nn.functional.one_hot(owner).double()
+        self.register_buffer("coordinates", torch.tensor(coordinates), persistent=False)
+        self.register_buffer("owner", owner, persistent=False)
+        self.register_buffer("members", members, persistent=False)
+        self.polar_angle = PolarAngle(spheres)
+
+    def forward(self, loc: Tensor, concentration: Tensor, uniform: Tensor, noise: Tensor) -> Tensor:
+        """The spheres' coordinates, side by side.
+
+        Args:
+            loc: shape (batch, ambient).
+            concentration: shape (batch, spheres).
+            uniform: decides on t, shape (batch, spheres).
+            noise: decides on v, shape (batch, ambient).
+        """
+        angle = self._spread(self.polar_angle(concentration, uniform))
+        pole = self._unit(self._on_spheres(loc))
+        tangent = self._on_spheres(noise)
+        for _ in range(2):  # the second takes away what rounding has left of the pole
+            tangent = tangent - self._spread(self._sums(tangent * pole)) * pole
+        # Older versions of onnxruntime have the sine of a float64, but not the cosine.
+        square = (angle / 2).sin().square()
+        across = 2 * (square * (1 - square)).sqrt()
+        drawn = (1 - 2 * square) * pole + across * self._unit(tangent)
+        # Of norm 1 already, unless the noise had no direction of its own.
+        return self._unit(drawn).float()
+
+    def _on_spheres(self, value: Tensor) -> Tensor:
+        value = value.double()
+        return value if self.all else value.index_select(-1, self.coordinates)
+
+    def _sums(self, value: Tensor) -> Tensor:
+        """Over each sphere's coordinates, (batch, coordinates) to (batch, spheres)."""
+        return value @ self.members
+
+    def _spread(self, value: Tensor) -> Tensor:
+        """To each sphere's coordinates, (batch, spheres) to (batch, coordinates)."""
+        return value.index_select(-1, self.owner)
+
+    def _unit(self, value: Tensor) -> Tensor:
+        norms = self._sums(value * value).sqrt().clamp(min=TINY)
+        return value / self._spread(norms)
+
+
+def _normal_draws(space: ProductSpace, loc: Tensor, scales: Tensor, noise: Tensor) -> list[Tensor]:
+    """A draw for each Euclidean factor, shape (batch, m)."""
+    factors = [space.factors[place] for place in space.euclidean]
+    each = scales.split([factor.scales for factor in factors], dim=-1)
+    return [
+        loc[:, factor.slice] + _scaled(factor, scale, noise[:, factor.slice])
+        for factor, scale in zip(factors, each, strict=True)
+    ]
+
+
+def _scaled(factor: Factor, scale: Tensor, noise: Tensor) -> Tensor:
+    """The noise (batch, m) times the scale, which is laid out as `Factor.scales` says."""
+    if factor.covariance != "full":
+        return scale * noise
+    rows: Tensor = scale.unflatten(-1, (factor.dim, factor.dim))
+    return (rows * noise[:, None, :]).sum(dim=-1)
