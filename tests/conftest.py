@@ -100,6 +100,16 @@ def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def quantized(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `int8`, the quantised bundle, `models`, for Triton, and `said.json`."""
+    folder = tmp_path_factory.mktemp("quantized")
+    paths = ("--out", folder / "int8", "--triton", folder / "models")
+    done = _run("export", trained, "--onnx", "--quantize", "int8", *paths, "--json", cwd=folder)
+    (folder / "said.json").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def letter_f() -> NDArray[np.uint8]:
     """An F of zeros and ones, 28x28: no turn or reflection leaves it as it is."""
     picture = np.zeros((28, 28), dtype=np.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,12 +53,12 @@ def example_inputs(model: ProductSpaceVAE, parts: Parts) -> dict[str, Tensor]:
 
 
 def largest_difference(
-    folder: Path, parts: Parts, inputs: Mapping[str, Tensor], device: torch.device
+    graphs: Mapping[str, bytes], parts: Parts, inputs: Mapping[str, Tensor], device: torch.device
 ) -> float:
     """Between onnxruntime's and PyTorch's outputs of all graphs, relative to max(1, |value|).
 
     Args:
-        folder: where the graphs are.
+        graphs: serialised, by their names.
         parts: the same in PyTorch; they are moved to the device.
         inputs: of all of them.
         device: where PyTorch computes.
@@ -69,19 +68,19 @@ def largest_difference(
         OutputError: if it is above the tolerance.
     """
     return max(
-        _difference_of(folder, name, part.to(device), inputs, device)
+        _difference_of(name, graphs[name], part.to(device), inputs, device)
         for name, part in parts.items()
     )
 
 
 def _difference_of(
-    folder: Path, name: str, part: Graph, inputs: Mapping[str, Tensor], device: torch.device
+    name: str, graph: bytes, part: Graph, inputs: Mapping[str, Tensor], device: torch.device
 ) -> float:
     references = [output.numpy() for output in _outputs(part, inputs, device)]
-    found = run_graph(folder / f"{name}.onnx", {key: inputs[key].numpy() for key in part.inputs})
+    found = run_graph(graph, {key: inputs[key].numpy() for key in part.inputs})
     differences = [
-        np.max(np.abs(ours - reference) / np.maximum(1, np.abs(reference)))
-        for ours, reference in zip(found, references, strict=True)
+        np.max(np.abs(found[output] - reference) / np.maximum(1, np.abs(reference)))
+        for output, reference in zip(part.outputs, references, strict=True)
     ]
     worst = float(np.max(differences))  # NaN if any is, unlike the builtin max
     if not math.isfinite(worst):
@@ -106,19 +105,21 @@ def _outputs(
     return [torch.cat(parts).cpu() for parts in zip(*outputs, strict=True)]
 
 
-def run_graph(path: Path, values: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-    """All outputs of a graph, by a plain onnxruntime session on the CPU."""
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+def run_graph(content: bytes, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    """All outputs of a serialised graph, by a plain onnxruntime session on the CPU."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_outputs()]
     count = len(next(iter(values.values())))
     batches = [
         session.run(None, {key: value[start : start + _BATCH] for key, value in values.items()})
         for start in range(0, count, _BATCH)
     ]
-    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    outputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    return dict(zip(names, outputs, strict=True))
 
 
 def golden_arrays(
-    folder: Path, parts: Parts, inputs: Mapping[str, Tensor]
+    graphs: Mapping[str, bytes], parts: Parts, inputs: Mapping[str, Tensor]
 ) -> dict[str, NDArray[np.float32]]:
     """A few inputs and the graphs' outputs for them.
 
@@ -130,7 +131,7 @@ def golden_arrays(
         if inputs[name].shape[-1]
     }
     for name, part in parts.items():
-        outputs = run_graph(folder / f"{name}.onnx", {key: arrays[key] for key in part.inputs})
-        names = [GOLDEN_NAMES.get(name, {}).get(output, output) for output in part.outputs]
-        arrays |= dict(zip(names, outputs, strict=True))
+        outputs = run_graph(graphs[name], {key: arrays[key] for key in part.inputs})
+        renamed = GOLDEN_NAMES.get(name, {})
+        arrays |= {renamed.get(output, output): value for output, value in outputs.items()}
     return arrays

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,9 @@ from sxvae.errors import CheckpointError, OutputError
 from sxvae.loading import to_arrays
 from sxvae_export import checks, export_bundle
 from sxvae_runtime.manifest import digest
+
+ROOT = Path(__file__).parents[2]
+_COMPILED = shutil.ignore_patterns("__pycache__")
 
 
 def _checkpoint(path: Path, model: ProductSpaceVAE) -> Path:
@@ -122,14 +128,33 @@ def test_graphs_equal_the_model(bundle: Path, trained: Path, batch: int) -> None
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_same_checkpoint_gives_the_same_bytes(small: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    copy = Path(shutil.copy(small, elsewhere))
-    export_bundle(small, tmp_path / "a")
-    export_bundle(copy, tmp_path / "b")
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+def test_the_same_checkpoint_gives_the_same_bytes_from_any_source_folder(tmp_path: Path) -> None:
+    """All in one model: convolutions, fully connected layers, a learned radius, every family."""
+    space = ProductSpace.parse("2,3,3", "vmf,normal,power-spherical", "full")
+    model = ProductSpaceVAE(space, (1, 4, 4), (8,), encoder="cnn", learn_radius=True)
+    checkpoint = _checkpoint(tmp_path / "model.safetensors", model)
+    bundles = []
+    for name in ("here", "a/longer/way/there"):
+        sources, out = tmp_path / name, tmp_path / name / "out"
+        for package in ("sxvae", "exports"):
+            shutil.copytree(ROOT / package, sources / package, ignore=_COMPILED)
+        script = (
+            "import sys, sxvae, sxvae_export\n"
+            "assert all(m.__file__.startswith(sys.argv[3]) for m in (sxvae, sxvae_export))\n"
+            "sxvae_export.export_bundle(sys.argv[1], sys.argv[2])\n"
+        )
+        subprocess.run(
+            [sys.executable, "-c", script, checkpoint, out, str(sources)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{sources}{os.pathsep}{sources / 'exports'}"},
+            check=True,
+        )
+        bundles.append({path.name: path.read_bytes() for path in out.iterdir()})
+    first, second = bundles
+    assert set(first) == set(second)
+    for name, content in first.items():
+        assert hashlib.sha256(content).digest() == hashlib.sha256(second[name]).digest(), name
+        assert str(tmp_path).encode() not in content
 
 
 def test_large_concentrations_pass_the_relative_check(tmp_path: Path) -> None:
@@ -147,7 +172,7 @@ def test_a_graph_that_differs_from_the_model_is_not_written(
 ) -> None:
     true = checks.run_graph
     monkeypatch.setattr(
-        checks, "run_graph", lambda path, values: [part + 1e-3 for part in true(path, values)]
+        checks, "run_graph", lambda *args: {name: part + 1e-3 for name, part in true(*args).items()}
     )
     with pytest.raises(OutputError, match=r"differ from PyTorch's by 0\.001"):
         export_bundle(small, tmp_path / "out")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,17 +15,38 @@ from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table, say
 from sxvae_runtime.manifest import is_bundle
 
+if TYPE_CHECKING:
+    from sxvae_export import Drift, Exported
+
 
 def export(
     checkpoint: options.Checkpoint = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write ONNX graphs for sxvae_runtime.")
+        bool, typer.Option("--onnx", help="Write a bundle of ONNX graphs for sxvae_runtime.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="The folder to write.", show_default="onnx beside the checkpoint"),
+        typer.Option(
+            help="The folder of --onnx to write.", show_default="onnx beside the checkpoint"
+        ),
     ] = None,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write a Triton model repository, with or without --onnx."
+        ),
+    ] = None,
+    quantize: Annotated[
+        Literal["int8"] | None,
+        typer.Option(help="Weights of 8 bits, for fully connected networks.", show_default="no"),
+    ] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="Weights of 16 bits.")] = False,
+    allow_drift: Annotated[
+        bool,
+        typer.Option("--allow-drift", help="Write a smaller form whatever it costs in accuracy."),
+    ] = False,
     force: options.Force = False,
+    data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     device: options.Device = "cpu",
     threads: options.Threads = None,
@@ -33,25 +55,71 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Write a bundle that applications run without PyTorch, checked against PyTorch first."""
-    if not onnx:
-        raise ConfigError("export needs to know the form: give --onnx")
+    if not onnx and triton is None:
+        raise ConfigError("export needs to know what to write: give --onnx or --triton DIR")
+    if out is not None and not onnx:
+        raise ConfigError("--out is the folder of --onnx: give both, or neither")
+    if quantize is not None and float16:
+        raise ConfigError("--quantize and --float16 are two forms: give one of them")
+    if allow_drift and quantize is None and not float16:
+        raise ConfigError("--allow-drift is for a smaller form: give --quantize int8 or --float16")
     path = find_checkpoint(checkpoint, runs_dir)
     if checkpoint is None:
         say(f"exporting {path}", quiet)
     target = out if out is not None else path.parent / "onnx"
-    refuse_folder(target, force, is_bundle)
+    if onnx and triton is not None and triton.resolve() == target.resolve():
+        raise ConfigError("the bundle and the model repository need two folders: name another")
+    if onnx:
+        refuse_folder(target, force, is_bundle)
     from sxvae_export import export_bundle
+    from sxvae_export import triton as repositories
 
-    exported = export_bundle(path, target, force=force, device=device, threads=threads)
-    if json:
-        print_json(
-            {
-                "bundle": str(exported.path),
-                "largest_difference": exported.largest_difference,
-                "files": exported.files,
-            }
+    if triton is not None:
+        refuse_folder(triton, force, repositories.is_model_repository)
+    with tempfile.TemporaryDirectory() as unwanted:
+        exported = export_bundle(
+            path,
+            target if onnx else Path(unwanted) / "onnx",
+            force=force,
+            form=quantize or ("float16" if float16 else "float32"),
+            allow_drift=allow_drift,
+            data_dir=data_dir,
+            on_change=lambda change: say(change, quiet),
+            device=device,
+            threads=threads,
         )
-        return
+        if triton is not None:
+            repositories.write_model_repository(exported.path, triton, force=force)
+    if json:
+        print_json(_document(exported, onnx, triton))
+    else:
+        written = [str(folder) for folder in (target if onnx else None, triton) if folder]
+        print_table(" and ".join(written), _rows(exported))
+
+
+def _document(exported: Exported, onnx: bool, triton: Path | None) -> dict[str, Any]:
+    return {
+        "bundle": str(exported.path) if onnx else None,
+        "triton": None if triton is None else str(triton),
+        "largest_difference": exported.largest_difference,
+        "files": exported.files,
+        "drift": None if exported.drift is None else exported.drift.as_dict(),
+    }
+
+
+def _rows(exported: Exported) -> list[tuple[str, str]]:
     rows = [(name, f"{size:,} bytes") for name, size in exported.files.items()]
     difference = f"{exported.largest_difference:.1e} (256 inputs, relative to max(1, |value|))"
-    print_table(str(exported.path), [*rows, ("largest difference from PyTorch", difference)])
+    rows.append(("largest difference from PyTorch", difference))
+    return rows if exported.drift is None else rows + _drift_rows(exported.drift)
+
+
+def _drift_rows(drift: Drift) -> list[tuple[str, str]]:
+    sizes = f"{drift.bytes:,} to {drift.bytes_now:,} bytes"
+    errors = f"{drift.squared_error:.6f} to {drift.squared_error_now:.6f} ({drift.rise:+.2%})"
+    return [
+        ("encoder and decoder", sizes),
+        *((f"drift of {name}", f"{value:.3%}") for name, value in drift.outputs.items()),
+        ("squared error of a pixel", errors),
+        ("measured on", f"{drift.images:,} validation images"),
+    ]

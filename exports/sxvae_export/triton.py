@@ -1,0 +1,74 @@
+"""A bundle's graphs as a model repository of the Triton inference server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sxvae.files import new_folder
+from sxvae_runtime.manifest import Graph, read_manifest
+
+# The server puts requests together up to so many rows.
+MAX_BATCH_SIZE = 256
+
+_MARK = "# Written by sxvae export."
+
+
+def write_model_repository(bundle: Path, out: Path, *, force: bool = False) -> Path:
+    """Write a folder that `tritonserver --model-repository` serves: a model for each graph.
+
+    Args:
+        bundle: what `export_bundle` wrote; every file of it is checked.
+        out: the folder to write.
+        force: replace an older repository of ours there.
+
+    Raises:
+        BundleError: if the bundle is damaged.
+        OutputError: if `out` exists and may not be replaced, or can't be written.
+    """
+    graphs = read_manifest(bundle).graphs
+    with new_folder(out, force, is_model_repository) as folder:
+        for name, graph in graphs.items():
+            version = folder / name / "1"
+            version.mkdir(parents=True)
+            shutil.copyfile(bundle / graph.file, version / "model.onnx")
+            text = _configuration(name, graph)
+            (folder / name / "config.pbtxt").write_text(text, encoding="utf-8")
+    return out
+
+
+def is_model_repository(folder: Path) -> bool:
+    """Whether all that a folder holds are models that we wrote."""
+    return all(_is_ours(model / "config.pbtxt") for model in folder.iterdir())
+
+
+def _is_ours(config: Path) -> bool:
+    try:
+        return config.read_text(encoding="utf-8").startswith(_MARK)
+    except (OSError, ValueError):
+        return False
+
+
+def _configuration(name: str, graph: Graph) -> str:
+    """The text form of a ModelConfig."""
+    lines = [
+        _MARK,
+        f"name: {json.dumps(name)}",
+        'platform: "onnxruntime_onnx"',
+        f"max_batch_size: {MAX_BATCH_SIZE}",
+        *_ports("input", graph.inputs),
+        *_ports("output", graph.outputs),
+        "dynamic_batching { }",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ports(side: str, ports: Mapping[str, tuple[Any, ...]]) -> list[str]:
+    """A port in each line; the batch, which comes first, is the server's own."""
+    return [
+        f"{side} {{ name: {json.dumps(name)} data_type: TYPE_FP32 dims: {list(shape[1:])} }}"
+        for name, shape in ports.items()
+    ]
