@@ -49,6 +49,11 @@ COMMANDS = {
         "verify:verify",
         "Check a bundle: its hashes, its shapes, and its golden outputs on this machine.",
     ),
+    "serve": (
+        "serve:serve",
+        "Serve a bundle over HTTP: Open Inference Protocol v2, plain JSON or PNG, a page to "
+        "explore.",
+    ),
     "plot": ("plot:app", "Draw a model or a run, as PNG, SVG or PDF."),
 }
 
