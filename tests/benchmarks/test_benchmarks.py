@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,16 @@ def test_baselines() -> None:
     done = _run("baselines")
     assert done.returncode == 0, done.stderr
     assert "every pixel at 1/2: -44.4 nats" in done.stdout
+
+
+def test_serving() -> None:
+    done = _run("serving", "--reduced")
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "| sxvae serve, 32 clients, 2 s |" in done.stdout
+    assert "| bare onnxruntime loop |" in done.stdout
+    statuses = {int(status) for status in re.findall(r"x (\d{3})", done.stdout)}
+    assert statuses == {200, 400, 404, 413, 422}
+    assert "Every bound holds." in done.stdout
 
 
 def test_pictures(tmp_path: Path) -> None:
