@@ -13,6 +13,8 @@ from sxvae.files import refuse_folder
 from sxvae.runs import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table, say
+from sxvae_cli.page import page_files
+from sxvae_cli.website import is_website, write_website
 from sxvae_runtime.manifest import is_bundle
 
 if TYPE_CHECKING:
@@ -36,6 +38,13 @@ def export(
             metavar="DIR", help="Write a Triton model repository, with or without --onnx."
         ),
     ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the explorer, a page with a bundle beside it, with or without --onnx.",
+        ),
+    ] = None,
     quantize: Annotated[
         Literal["int8"] | None,
         typer.Option(help="Weights of 8 bits, for fully connected networks.", show_default="no"),
@@ -55,8 +64,10 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Write a bundle that applications run without PyTorch, checked against PyTorch first."""
-    if not onnx and triton is None:
-        raise ConfigError("export needs to know what to write: give --onnx or --triton DIR")
+    if not onnx and triton is None and web is None:
+        raise ConfigError(
+            "export needs to know what to write: give --onnx, --triton DIR or --web DIR"
+        )
     if out is not None and not onnx:
         raise ConfigError("--out is the folder of --onnx: give both, or neither")
     if quantize is not None and float16:
@@ -71,6 +82,9 @@ def export(
         raise ConfigError("the bundle and the model repository need two folders: name another")
     if onnx:
         refuse_folder(target, force, is_bundle)
+    if web is not None:
+        page_files()  # said before the work
+        refuse_folder(web, force, is_website)
     from sxvae_export import export_bundle
     from sxvae_export import triton as repositories
 
@@ -90,17 +104,22 @@ def export(
         )
         if triton is not None:
             repositories.write_model_repository(exported.path, triton, force=force)
+        if web is not None:
+            write_website(exported.path, web, force=force)
     if json:
-        print_json(_document(exported, onnx, triton))
+        print_json(_document(exported, onnx, triton, web))
     else:
-        written = [str(folder) for folder in (target if onnx else None, triton) if folder]
+        written = [str(folder) for folder in (target if onnx else None, triton, web) if folder]
         print_table(" and ".join(written), _rows(exported))
 
 
-def _document(exported: Exported, onnx: bool, triton: Path | None) -> dict[str, Any]:
+def _document(
+    exported: Exported, onnx: bool, triton: Path | None, web: Path | None
+) -> dict[str, Any]:
     return {
         "bundle": str(exported.path) if onnx else None,
         "triton": None if triton is None else str(triton),
+        "web": None if web is None else str(web),
         "largest_difference": exported.largest_difference,
         "files": exported.files,
         "drift": None if exported.drift is None else exported.drift.as_dict(),

@@ -1,0 +1,2 @@
+/** What went wrong, as one sentence to show. */
+export class Problem extends Error {}
