@@ -54,7 +54,7 @@ def test_an_older_website_is_replaced_by_force_only(
 
 
 def test_what_to_write_has_to_be_said(cli: Cli, trained: Path, tmp_path: Path) -> None:
-    assert "--onnx or --web DIR" in cli("export", trained, code=2).stderr
+    assert "--web DIR" in cli("export", trained, code=2).stderr
     assert "--out" in cli("export", trained, "--web", "a", "--out", "b", code=2).stderr
     assert list(tmp_path.iterdir()) == []
 
