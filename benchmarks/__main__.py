@@ -19,7 +19,10 @@ from benchmarks.report import parser
 from benchmarks.speed_pictures import draw
 
 # Each is a module with `run(reduced) -> Finding`.
-NAMES = ["step", "loop", "growth", "sampling", "bessel", "evaluation", "runtime", "startup"]
+NAMES = [
+    *("step", "loop", "growth", "choices", "sampling", "bessel", "evaluation", "runtime"),
+    "startup",
+]
 _PACKAGES = ["sxvae", "torch", "numpy", "scipy", "onnxruntime"]
 _PEERS = ["power-spherical", "pythae", "tensorflow-probability", "jax"]
 

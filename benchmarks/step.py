@@ -57,7 +57,11 @@ def autoencoder_step(ambient: int, x: Tensor) -> Task:
 
 def model_step(space: ProductSpace, x: Tensor) -> Task:
     """What training does with a batch."""
-    model = ProductSpaceVAE(space, SHAPE, HIDDEN)
+    return adam_step(ProductSpaceVAE(space, SHAPE, HIDDEN), x)
+
+
+def adam_step(model: ProductSpaceVAE, x: Tensor) -> Task:
+    """The same for any model."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     config = TrainingSettings()
 

@@ -61,6 +61,12 @@ def test_speed_is_drawn_from_its_figures(tmp_path: Path) -> None:
     assert "step, eight 4" in drawn["performance-limits.svg"]
 
 
+def test_choices_have_no_target() -> None:
+    done = _run("__main__", "choices", "--reduced")
+    assert done.returncode == 0, done.stderr
+    assert "| one thread, MLP, 8x8 |" in done.stdout
+
+
 def test_an_unknown_benchmark_is_refused() -> None:
     done = _run("__main__", "fast")
     assert done.returncode == 2
