@@ -216,14 +216,14 @@ _FAULTY = """
 import torch
 from sxvae.model import ProductSpaceVAE
 from sxvae_cli.main import main
-decode, calls = ProductSpaceVAE.decode, 0
+outputs, calls = ProductSpaceVAE._decoder_outputs, 0
 def faulty(self, z):
     global calls
     calls += self.training
     if self.training and {condition}:
         z = z * torch.nan
-    return decode(self, z)
-ProductSpaceVAE.decode = faulty
+    return outputs(self, z)
+ProductSpaceVAE._decoder_outputs = faulty
 main()
 """
 

@@ -174,7 +174,7 @@ def test_convolutions_are_not_quantised(networks: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "--onnx or --triton"),
+        ((), "give --onnx, --triton DIR or --web DIR"),
         (("--triton", "t", "--out", "o"), "--out is the folder of --onnx"),
         (("--onnx", "--quantize", "int8", "--float16"), "give one of them"),
         (("--onnx", "--out", "o", "--triton", "o"), "two folders"),
