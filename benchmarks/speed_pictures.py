@@ -49,7 +49,7 @@ def sampling(entries: list[Entry]) -> Figure:
     )
     figure.set_layout_engine("constrained")
     names = list(dict.fromkeys(entry["detail"]["sampler"] for entry in rates))
-    colours = dict(zip(names, [OURS, OTHERS, *_PEERS], strict=False))
+    colours = dict(zip(names, ["0.6", OURS, OTHERS, *_PEERS], strict=False))  # the limit is first
     for panel, k in zip(panels[0], concentrations, strict=True):
         for name in names:
             points = [e for e in rates if (e["detail"]["k"], e["detail"]["sampler"]) == (k, name)]
