@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# From one of SplitMix64's states to the next.
+STEP = np.uint64(0x9E3779B97F4A7C15)
+
 
 def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 (Numba's dispatcher)
     """Compiled at its first call, without Python's lock; kept on disk where there is a place."""

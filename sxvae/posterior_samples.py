@@ -20,6 +20,7 @@ from sxvae.distributions.rotational import partition_table, runs_compiled
 from sxvae.distributions.threads import in_blocks
 from sxvae.errors import NumericalError
 from sxvae.heads import PosteriorHead
+from sxvae.randomness import fresh_seed
 from sxvae.spaces import ProductSpace
 
 Array = NDArray[Any]
@@ -176,7 +177,7 @@ def _draw(group: _Group, raw: Array, z: Array, kl: Array, dtype: torch.dtype) ->
     from sxvae import compiled_posterior
 
     spheres = len(group.offsets)
-    seed = int(torch.empty((), dtype=torch.int64).random_())
+    seed = fresh_seed()
     shape = len(raw) * spheres, group.ambient - 1
     direction = uniform_directions_of_any_length(shape, dtype).numpy()
     drawn, invalid = [], []

@@ -9,6 +9,11 @@ from collections.abc import Iterator
 import torch
 
 
+def fresh_seed() -> int:
+    """63 bits of PyTorch's global stream on the CPU, for functions with chance of their own."""
+    return int(torch.empty((), dtype=torch.int64).random_())
+
+
 @contextlib.contextmanager
 def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> Iterator[None]:
     """Run a block on a stream of its own; PyTorch's global one is afterwards as it was before.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sxvae.compilation import Array, compiled, mix
-
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's
+from sxvae.compilation import STEP, Array, compiled, mix
 
 
 @compiled
@@ -24,7 +22,7 @@ def binarize(pixels: Array, index: Array, scale: float, seed: int, binary: Array
     words = np.empty((len(index) * count + 1) // 2, dtype=np.uint64)
     state = mix(np.uint64(seed))
     for i in range(len(words)):
-        state += _STEP
+        state += STEP
         words[i] = mix(state)
     # 24 bits of chance a pixel, none of them 2^24: 0 never becomes 1, and 1 always does.
     chance = words.view(np.uint32)

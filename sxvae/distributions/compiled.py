@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from sxvae.compilation import Array, compiled, mix, uniform
+from sxvae.compilation import STEP, Array, compiled, mix, uniform
 from sxvae.distributions.cpu_samples import VON_MISES_FISHER
 
 # From one sample's seed to the next's.
@@ -45,7 +45,6 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
     Returns:
         The first row whose concentration is not valid, or -1.
     """
-    step = np.uint64(0x9E3779B97F4A7C15)
     for i in range(len(near)):
         row = (start + i) % len(k)
         concentration = np.float64(k[row])
@@ -67,16 +66,16 @@ def draw_gaps(k: Array, ambient: int, seed: int, start: int, near: Array, far: A
             # A point in the unit disc has a uniform angle and, apart from it, a uniform square.
             square = 2.0
             while square > 1:
-                state += step
+                state += STEP
                 across = 2 * uniform(mix(state)) - 1
-                state += step
+                state += STEP
                 square = across * across + (2 * uniform(mix(state)) - 1) ** 2
             centred = across / math.sqrt(square)
             if ambient > 2:
                 centred *= math.sqrt(1 - math.exp(2 * math.log(square) / (ambient - 2)))
             denominator = half_sum - half_difference * centred
             t = half_sum / denominator
-            state += step
+            state += STEP
             level = uniform(mix(state))
             # log t >= 2 (t - 1) / (t + 1) from 1 on, >= (t - 1 / t) / 2 below, exp x >= 1 + x:
             # few need a logarithm.

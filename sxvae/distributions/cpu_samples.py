@@ -17,6 +17,7 @@ from sxvae.distributions.known_derivatives import first_order
 from sxvae.distributions.partition_table import Figures, PartitionTable
 from sxvae.distributions.threads import in_blocks
 from sxvae.distributions.wood import Gaps
+from sxvae.randomness import fresh_seed
 
 # The families' numbers among the compiled functions.
 VON_MISES_FISHER, POWER_SPHERICAL = 0, 1
@@ -62,7 +63,7 @@ def draw_von_mises_fisher_gaps(concentration: Tensor, count: int, ambient: int) 
     k = concentration.contiguous().numpy()
     gaps = torch.empty(2, count, dtype=torch.float64)
     near, far = gaps.numpy()
-    seed = int(torch.empty((), dtype=torch.int64).random_())
+    seed = fresh_seed()
     invalid: list[int] = []
 
     def task(block: slice) -> None:
