@@ -19,7 +19,12 @@ from torch.distributions import kl_divergence
 from benchmarks import reference
 from benchmarks.report import arguments, finish, print_table
 from sxvae.distributions import HypersphericalUniform, PowerSpherical, VonMisesFisher
-from sxvae.special import bessel_ratio, bessel_ratio_complement, log_bessel_i, log_bessel_ive
+from sxvae.distributions.special.bessel import (
+    bessel_ratio,
+    bessel_ratio_complement,
+    log_bessel_i,
+    log_bessel_ive,
+)
 
 AMBIENTS = [2, 3, 4, 5, 10, 11, 20, 50, 100, 200, 500, 1_000, 5_000, 20_000, 100_000]
 CONCENTRATIONS = [1e-6, 1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e6, 1e8]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.performance import Figure, Finding, seconds_cell, target_cell, timed
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, interleaved
-from sxvae.special import log_bessel_i
+from sxvae.distributions.special.bessel import log_bessel_i
 
 ORDERS = [0.5, 1.5, 4.0, 9.0, 24.0, 49.0, 50.0]
 BEYOND = [500.0]  # of no target

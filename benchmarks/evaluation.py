@@ -14,7 +14,7 @@ from benchmarks.step import HIDDEN, SHAPE
 from benchmarks.timing import FEWER_ROUNDS, Task, interleaved
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, Split, evaluate
 from sxvae.config import DECODING_MEMORY, DataSettings
-from sxvae.model import slices
+from sxvae.models.vae import slices
 
 DIMS = "4,4"
 BATCH, IMAGES, FEWER_IMAGES, GROWTH_IMAGES = 100, 1_000, 100, 20

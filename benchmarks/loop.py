@@ -19,8 +19,8 @@ from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.config import RunSettings, TrainingSettings
 from sxvae.data import ImageData, Split
-from sxvae.runs import RunDirectory
-from sxvae.trainer import Trainer
+from sxvae.runs.directory import RunDirectory
+from sxvae.training.loop import Trainer
 from sxvae_cli.progress import LiveProgress
 
 SPACES = ["9", "4,4"]

@@ -13,9 +13,9 @@ import sxvae_runtime
 from benchmarks.performance import Figure, Finding, ratio_cells, seconds_cell, target_cell, timed
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
 from sxvae import ProductSpace, ProductSpaceVAE
-from sxvae.checkpoint import write_checkpoint
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
-from sxvae.loading import to_arrays
+from sxvae.models.loading import to_arrays
+from sxvae.runs.checkpoint import write_checkpoint
 from sxvae_export import export_bundle
 
 SHAPE, HIDDEN = (1, 28, 28), (256, 128)

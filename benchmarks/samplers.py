@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.report import arguments, finish, print_table
 from sxvae.distributions import PowerSpherical, VonMisesFisher
-from sxvae.special import bessel_terms
+from sxvae.distributions.special.bessel import bessel_terms
 
 AMBIENTS = [2, 3, 4, 5, 10, 50, 500, 5_000]
 CONCENTRATIONS = [0.0, 0.5, 10.0, 1e3, 1e6]

@@ -21,7 +21,7 @@ from benchmarks.pythae_step import pythae_step
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.config import TrainingSettings
-from sxvae.objective import objective
+from sxvae.training.objective import objective
 
 SPACES = {"9": "9", "4,4": "4,4", "ten 2": ",".join("2" * 10), "eight 4": ",".join("4" * 8)}
 SPACES["40"] = "40"

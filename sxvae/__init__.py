@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sxvae.data import Split as Split
     from sxvae.data import load_data as load_data
     from sxvae.errors import SxvaeError as SxvaeError
-    from sxvae.evaluation import evaluate as evaluate
-    from sxvae.loading import load as load
-    from sxvae.model import ProductSpaceVAE as ProductSpaceVAE
+    from sxvae.evaluation.evaluate import evaluate as evaluate
+    from sxvae.models.loading import load as load
+    from sxvae.models.vae import ProductSpaceVAE as ProductSpaceVAE
     from sxvae.spaces import ProductSpace as ProductSpace
-    from sxvae.training import fit as fit
-    from sxvae.training import resume as resume
+    from sxvae.training.fit import fit as fit
+    from sxvae.training.fit import resume as resume
 
 __version__ = "0.1.0"
 
@@ -32,16 +32,16 @@ _HOMES = {
     "ImageData": "data",
     "ModelSettings": "config",
     "ProductSpace": "spaces",
-    "ProductSpaceVAE": "model",
+    "ProductSpaceVAE": "models.vae",
     "RunSettings": "config",
     "Split": "data",
     "SxvaeError": "errors",
     "TrainingSettings": "config",
-    "evaluate": "evaluation",
-    "fit": "training",
-    "load": "loading",
+    "evaluate": "evaluation.evaluate",
+    "fit": "training.fit",
+    "load": "models.loading",
     "load_data": "data",
-    "resume": "training",
+    "resume": "training.fit",
 }
 
 __all__ = [

@@ -224,7 +224,7 @@ class ProductSpace:
         import torch
 
         from sxvae.distributions import HypersphericalUniform, ProductDistribution
-        from sxvae.normals import normal
+        from sxvae.distributions.normal import normal
 
         groups: list[torch.distributions.Distribution] = []
         for (family, dim), places in self.groups.items():
@@ -243,7 +243,7 @@ class ProductSpace:
     ) -> torch.distributions.Distribution:
         """The posterior of a group, batch shape (..., n_g)."""
         from sxvae.distributions import PowerSpherical, VonMisesFisher
-        from sxvae.normals import normal
+        from sxvae.distributions.normal import normal
 
         family = key[0]
         if family == "normal":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sxvae.errors import ConfigError
-from sxvae.files import refuse_existing
+from sxvae.io.atomic import refuse_existing
 from sxvae_cli.console import print_line
 from sxvae_cli.sources import Source
 
@@ -53,7 +53,7 @@ def starting_codes(source: Source, images: Images | None, n: int, seed: int) -> 
     Raises:
         NumericalError: if a code is not finite.
     """
-    from sxvae.plotting.coder import finite_codes
+    from sxvae.plotting.autoencoder import finite_codes
 
     if images is None:
         return source.coder.sample_prior(n, seed=seed + 1)  # seed draws what replaces them
@@ -72,7 +72,7 @@ def end_codes(
         ConfigError: if there is no such image.
         NumericalError: if a code is not finite.
     """
-    from sxvae.plotting.coder import finite_codes
+    from sxvae.plotting.autoencoder import finite_codes
 
     draws = source.coder.sample_prior(2, seed=seed)
     ends = []

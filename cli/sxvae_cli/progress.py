@@ -18,8 +18,8 @@ from rich.progress import (
 from rich.text import Text
 
 from sxvae.config import RunSettings
-from sxvae.observer import Observer
-from sxvae.runs import RunDirectory
+from sxvae.runs.directory import RunDirectory
+from sxvae.training.callbacks import Observer
 from sxvae_cli.console import as_clock, remarks, say
 
 

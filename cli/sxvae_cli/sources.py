@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sxvae.config import SplitName
 from sxvae.errors import ConfigError
-from sxvae.runs import RunDirectory, find_checkpoint, find_run, newest_run
+from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run, newest_run
 from sxvae_cli.console import say
 from sxvae_runtime.manifest import MANIFEST
 
@@ -117,9 +117,9 @@ def opened(
 
 def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
     import sxvae
-    from sxvae.coding import TorchCoder
     from sxvae.data import load_again
-    from sxvae.evaluation import fitting
+    from sxvae.evaluation.evaluate import fitting
+    from sxvae.models.autoencoder import TorchCoder
     from sxvae.plotting.image_files import Images
 
     model, settings = sxvae.load(path, device=device)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sxvae.config import DataSettings, ModelSettings, RunSettings, Settings, TrainingSettings
 from sxvae.errors import ConfigError
-from sxvae.runs import read_config
+from sxvae.runs.directory import read_config
 from sxvae.spaces import ProductSpace
 from sxvae_cli.training_options import as_text
 

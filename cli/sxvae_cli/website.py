@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sxvae.files import new_folder
+from sxvae.io.atomic import new_folder
 from sxvae_cli.page import page_files
 from sxvae_runtime.manifest import is_bundle
 

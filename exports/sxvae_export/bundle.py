@@ -17,11 +17,11 @@ from safetensors.numpy import save
 from torch import Tensor
 
 import sxvae
-from sxvae.checkpoint import Checkpoint, read_checkpoint
 from sxvae.devices import resolve_device, threads_set
 from sxvae.factors import Factor
-from sxvae.files import new_folder
-from sxvae.loading import model_of
+from sxvae.io.atomic import new_folder
+from sxvae.models.loading import model_of
+from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae_export.checks import (
     Parts,
     example_inputs,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sxvae.errors import NumericalError, OutputError
-from sxvae.model import ProductSpaceVAE
+from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
 from sxvae_export.graphs import DecoderGraph, EncoderGraph, Graph
 from sxvae_export.sampler import SamplerGraph

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sxvae.checkpoint import Checkpoint
 from sxvae.data import load_again
 from sxvae.errors import NumericalError, OutputError
-from sxvae.evaluation import fitting
-from sxvae.model import ProductSpaceVAE
+from sxvae.evaluation.evaluate import fitting
+from sxvae.models.vae import ProductSpaceVAE
+from sxvae.runs.checkpoint import Checkpoint
 from sxvae_export.checks import run_graph
 
 # How far a smaller form may be from float32 without --allow-drift.

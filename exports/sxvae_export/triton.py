@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sxvae.files import new_folder
+from sxvae.io.atomic import new_folder
 from sxvae_runtime.manifest import Graph, read_manifest
 
 # The server puts requests together up to so many rows.

@@ -157,7 +157,7 @@ class ImageData:
 
 def _binarized(split: Split, index: Tensor) -> Tensor:
     """Images drawn from grey ones in memory, in far less time than by `torch.bernoulli`."""
-    from sxvae.data.compiled_binarization import binarize
+    from sxvae.kernels.binarization import binarize
 
     binary = torch.empty(len(index), *split.pixels.shape[1:])
     seed = fresh_seed()

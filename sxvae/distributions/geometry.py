@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Of torch.nn.functional.normalize.
-SMALLEST_NORM = 1e-12
+from sxvae.kernels.constants import SMALLEST_NORM
 
 # What torch.distributions takes for a shape.
 Shape = torch.Size | list[int] | tuple[int, ...]

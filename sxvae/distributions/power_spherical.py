@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 from torch.distributions import Gamma, register_kl
 
-from sxvae.distributions import cpu_samples
 from sxvae.distributions.constraints import check_concentrations
 from sxvae.distributions.fitting import checked_points
-from sxvae.distributions.gamma_differences import (
-    digamma_difference,
-    log_gamma_difference,
-    trigamma_difference,
-)
-from sxvae.distributions.implicit import Side, integral_over_side
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
-from sxvae.distributions.power_spherical_quadrature import mean_log_half
 from sxvae.distributions.rotational import (
     LOWEST_STATISTIC,
     LogPartition,
     RotationallySymmetric,
     common_batch_shape,
 )
-from sxvae.distributions.wood import Gaps
+from sxvae.distributions.sampling.implicit import Side, integral_over_side
+from sxvae.distributions.sampling.wood import Gaps
+from sxvae.distributions.special.gamma_differences import (
+    digamma_difference,
+    log_gamma_difference,
+    trigamma_difference,
+)
+from sxvae.distributions.special.power_spherical_quadrature import mean_log_half
+from sxvae.kernels.constants import POWER_SPHERICAL
 
 # The sine of an angle whose gap is this is not 0.
 _SMALLEST_GAP = 1e-280
@@ -60,7 +60,7 @@ class PowerSpherical(RotationallySymmetric):
         torch.Size([5, 3])
     """
 
-    _compiled_number = cpu_samples.POWER_SPHERICAL
+    _compiled_number = POWER_SPHERICAL
     _is_log_singular = True
 
     def _shapes(self, concentration: Tensor) -> tuple[Tensor, float]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sxvae.distributions.gamma_differences import digamma_difference, trigamma_difference
+from sxvae.distributions.special.gamma_differences import digamma_difference, trigamma_difference
 
 _Array = npt.NDArray[np.float64]
 _NEWTON_STEPS = 20

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
-from sxvae.distributions import cpu_samples
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
-from sxvae.distributions.implicit import derivative_type, in_blocks
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.partition_table import Figures, PartitionTable
-from sxvae.distributions.quadrature import gauss_legendre
-from sxvae.distributions.rotational_samples import draw, draw_with_gradients
-from sxvae.distributions.wood import Gaps
+from sxvae.distributions.sampling import compiled
+from sxvae.distributions.sampling.eager import draw, draw_with_gradients
+from sxvae.distributions.sampling.implicit import derivative_type, in_blocks
+from sxvae.distributions.sampling.wood import Gaps
+from sxvae.distributions.special.quadrature import gauss_legendre
 
 # The integrals of L'' below are over intervals that lie well away from its poles.
 _PARTITION_NODES = 16
@@ -166,7 +166,7 @@ class RotationallySymmetric(Distribution, ABC):
         """
         loc, concentration = self.loc, self.concentration
         if runs_compiled(loc):
-            return cpu_samples.draw(loc, concentration, torch.Size(sample_shape), self._family())
+            return compiled.draw(loc, concentration, torch.Size(sample_shape), self._family())
         shape = self._extended_shape(torch.Size(sample_shape))
         loc, concentration = loc.expand(shape), concentration.expand(shape[:-1])
         with torch.no_grad():
@@ -175,8 +175,8 @@ class RotationallySymmetric(Distribution, ABC):
             return draw_with_gradients(loc, concentration, gaps, self._gap_derivatives)
         return draw(loc, gaps)
 
-    def _family(self) -> cpu_samples.Family:
-        return cpu_samples.Family(
+    def _family(self) -> compiled.Family:
+        return compiled.Family(
             self._compiled_number,
             self._is_log_singular,
             self._compiled_gaps,
@@ -203,7 +203,7 @@ class RotationallySymmetric(Distribution, ABC):
             with torch.no_grad():
                 table = partition_table(type(self), self._ambient)
                 k = self.concentration
-                figures = cpu_samples.look_up(table, k) if runs_compiled(k) else table(k)
+                figures = compiled.look_up(table, k) if runs_compiled(k) else table(k)
                 self._known_figures = k, figures
         return self._known_figures[1]
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
-from sxvae.distributions import cpu_samples
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.rotational import (
@@ -14,8 +13,10 @@ from sxvae.distributions.rotational import (
     RotationallySymmetric,
     common_batch_shape,
 )
-from sxvae.distributions.wood import Gaps, cosine_gap_derivative, sample_cosine_gap
-from sxvae.special import bessel_terms
+from sxvae.distributions.sampling import compiled
+from sxvae.distributions.sampling.wood import Gaps, cosine_gap_derivative, sample_cosine_gap
+from sxvae.distributions.special.bessel import bessel_terms
+from sxvae.kernels.constants import VON_MISES_FISHER
 
 # Below this norm a mean of unit vectors has no direction.
 _VANISHING = 1e-12
@@ -51,7 +52,7 @@ class VonMisesFisher(RotationallySymmetric):
         torch.Size([5, 3])
     """
 
-    _compiled_number = cpu_samples.VON_MISES_FISHER
+    _compiled_number = VON_MISES_FISHER
     _is_log_singular = False
 
     @property
@@ -80,7 +81,7 @@ class VonMisesFisher(RotationallySymmetric):
         return sample_cosine_gap(concentration, self._ambient)
 
     def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
-        gaps = cpu_samples.draw_von_mises_fisher_gaps(concentration, count, self._ambient)
+        gaps = compiled.draw_von_mises_fisher_gaps(concentration, count, self._ambient)
         # Not valid ones are named by the function that refuses them.
         return gaps or sample_cosine_gap(concentration, self._ambient)
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from sxvae.errors import DataError
-from sxvae.plotting.coder import (
+from sxvae.plotting.autoencoder import (
     CodedFactor,
     Coder,
     Floats,

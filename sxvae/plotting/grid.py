@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sxvae.errors import DataError, NumericalError
-from sxvae.files import write_atomically
+from sxvae.io.atomic import write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sxvae.array_files import IMAGES, LABELS, read_images_and_labels
 from sxvae.errors import DataError
+from sxvae.io.array_files import IMAGES, LABELS, read_images_and_labels
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sxvae.errors import ConfigError
-from sxvae.plotting.coder import (
+from sxvae.plotting.autoencoder import (
     Coder,
     Floats,
     chosen_places,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from sxvae.plotting.coder import CodedFactor, Floats, is_sphere
+from sxvae.plotting.autoencoder import CodedFactor, Floats, is_sphere
 from sxvae.plotting.geometry import along_circle, great_circle, tangent_towards, unit
 
 

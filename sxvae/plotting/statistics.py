@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from sxvae.errors import DataError
-from sxvae.plotting.coder import (
+from sxvae.plotting.autoencoder import (
     CodedFactor,
     Coder,
     Floats,

@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from sxvae.errors import ConfigError
-from sxvae.files import write_atomically
+from sxvae.io.atomic import write_atomically
 
 _Parameters = ParamSpec("_Parameters")
 

@@ -15,7 +15,7 @@ from sxvae import (
     TrainingSettings,
     load_data,
 )
-from sxvae.training import initial_model
+from sxvae.training.fit import initial_model
 
 Untrained = Callable[..., ProductSpaceVAE]
 

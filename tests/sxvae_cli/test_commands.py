@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sxvae.checkpoint import read_checkpoint, write_checkpoint
+from sxvae.runs.checkpoint import read_checkpoint, write_checkpoint
 from sxvae_cli.lazy import COMMANDS
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
-from sxvae.runs import RunDirectory
+from sxvae.runs.directory import RunDirectory
 from sxvae_cli import progress
 from sxvae_cli.commands import evaluate
 from sxvae_cli.progress import LiveProgress

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sxvae.checkpoint import read_checkpoint
+from sxvae.runs.checkpoint import read_checkpoint
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 

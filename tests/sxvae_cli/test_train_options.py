@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from sxvae.checkpoint import read_checkpoint
+from sxvae.runs.checkpoint import read_checkpoint
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -214,7 +214,7 @@ def test_options_replace_what_a_config_has_for_something_else(cli: Cli, tmp_path
 
 _FAULTY = """
 import torch
-from sxvae.model import ProductSpaceVAE
+from sxvae.models.vae import ProductSpaceVAE
 from sxvae_cli.main import main
 outputs, calls = ProductSpaceVAE._decoder_outputs, 0
 def faulty(self, z):

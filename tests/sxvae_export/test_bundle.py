@@ -16,10 +16,10 @@ import torch
 
 import sxvae
 from sxvae import ProductSpace, ProductSpaceVAE
-from sxvae.checkpoint import write_checkpoint
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
 from sxvae.errors import CheckpointError, OutputError
-from sxvae.loading import to_arrays
+from sxvae.models.loading import to_arrays
+from sxvae.runs.checkpoint import write_checkpoint
 from sxvae_export import checks, export_bundle
 from sxvae_runtime.manifest import digest
 
@@ -66,7 +66,7 @@ def test_manifest(bundle: Path, trained: Path) -> None:
     assert manifest["input_shape"] == [1, 8, 8]
     assert manifest["binarization"] == "dynamic"
     provenance = manifest["provenance"]
-    checkpoint = sxvae.checkpoint.read_checkpoint(trained / "best.safetensors")
+    checkpoint = sxvae.runs.checkpoint.read_checkpoint(trained / "best.safetensors")
     assert provenance["checkpoint_sha256"] == checkpoint.sha256
     assert provenance["dataset"] == "digits"
     assert provenance["metrics"]["val_elbo"] == checkpoint.metadata["metrics"]["val_elbo"]

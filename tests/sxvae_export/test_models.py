@@ -17,9 +17,9 @@ from safetensors.numpy import load_file
 
 import sxvae_runtime
 from sxvae import ProductSpace, ProductSpaceVAE
-from sxvae.checkpoint import write_checkpoint
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
-from sxvae.loading import to_arrays
+from sxvae.models.loading import to_arrays
+from sxvae.runs.checkpoint import write_checkpoint
 from sxvae_export import Exported, export_bundle
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from sxvae.config import SplitName
-from sxvae.files import refuse_existing
-from sxvae.runs import find_checkpoint
+from sxvae.io.atomic import refuse_existing
+from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_line, say
 
@@ -41,7 +41,7 @@ def encode(
     import sxvae
     from sxvae.data import load_again
     from sxvae.devices import threads_set
-    from sxvae.embeddings import check_format, embed, write_embeddings
+    from sxvae.evaluation.embeddings import check_format, embed, write_embeddings
 
     check_format(out)
     model, settings = sxvae.load(path, device=device)

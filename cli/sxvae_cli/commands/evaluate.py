@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 
 from sxvae.config import DECODING_MEMORY, SplitName
-from sxvae.runs import find_checkpoint
+from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import as_clock, print_json, remarks, say
 from sxvae_cli.figures import print_figures
@@ -60,12 +60,12 @@ def evaluate(
     import sxvae
     from sxvae.data import load_again
     from sxvae.devices import threads_set
-    from sxvae.evaluation import evaluate as measure
+    from sxvae.evaluation.evaluate import evaluate as measure
 
     model, settings = sxvae.load(path, device=device)
     data = load_again(settings.data, data_dir, lambda change: say(change, quiet))
     if probe:
-        from sxvae.probing import check_probe
+        from sxvae.evaluation.probe import check_probe
 
         check_probe(data, split)
     with threads_set(threads), _progress(quiet) as on_progress:
@@ -81,7 +81,7 @@ def evaluate(
             on_progress=on_progress,
         ).as_dict()
         if probe:
-            from sxvae.probing import probe as nearest_neighbours
+            from sxvae.evaluation.probe import probe as nearest_neighbours
 
             figures["probe"] = nearest_neighbours(model, data, split=split, limit=limit)
     if json:

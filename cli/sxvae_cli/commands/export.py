@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sxvae.errors import ConfigError
-from sxvae.files import refuse_folder
-from sxvae.runs import find_checkpoint
+from sxvae.io.atomic import refuse_folder
+from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table, say
 from sxvae_cli.page import page_files

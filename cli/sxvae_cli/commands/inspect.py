@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sxvae.checkpoint import Checkpoint, read_checkpoint
-from sxvae.runs import find_checkpoint
+from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table
 from sxvae_runtime.manifest import MANIFEST, read_manifest

@@ -180,6 +180,6 @@ def training(
 ) -> None:
     """Draw a run's training curves. Needs no PyTorch."""
     check_picture(out, force)
-    from sxvae.report import training_figure
+    from sxvae.plotting.report import training_figure
 
     write_picture(training_figure(chosen_run(run, runs_dir, quiet)), out)

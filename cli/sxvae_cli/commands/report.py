@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sxvae.files import refuse_existing, write_atomically
+from sxvae.io.atomic import refuse_existing, write_atomically
 from sxvae_cli import options
 from sxvae_cli.console import print_line
 from sxvae_cli.sources import chosen_run, opened
@@ -25,7 +25,7 @@ def report(
     refuse_existing(out, force)
     chosen = chosen_run(run, runs_dir, quiet)
     with opened(str(chosen.path), runs_dir, device, threads, quiet) as model:
-        from sxvae.report import build_report
+        from sxvae.plotting.report import build_report
 
         images = model.needed_images(None, "test", data_dir)
         page = build_report(chosen, model.coder, images.x, images.labels)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sxvae.errors import ConfigError
-from sxvae.files import refuse_existing
+from sxvae.io.atomic import refuse_existing
 from sxvae_cli import options
 from sxvae_cli.console import print_line
 from sxvae_cli.sources import opened

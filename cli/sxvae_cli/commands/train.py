@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sxvae.config import RunSettings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
-from sxvae.runs import find_run, new_run, read_config
+from sxvae.runs.directory import find_run, new_run, read_config
 from sxvae_cli import options, training_options
 from sxvae_cli.console import print_json, print_line, remarks, say
 from sxvae_cli.errors import InterruptedCommandError
@@ -17,7 +17,7 @@ from sxvae_cli.figures import print_figures
 from sxvae_cli.training_settings import by_options, flag, settings_of
 
 if TYPE_CHECKING:
-    from sxvae.training import Observer, Run
+    from sxvae.training.fit import Observer, Run
 
 
 def train(
@@ -147,7 +147,7 @@ def _fit(
 ) -> Run:
     from sxvae.data import load_data
     from sxvae.devices import resolve_device
-    from sxvae.training import fit, initial_model
+    from sxvae.training.fit import fit, initial_model
 
     resolve_device(device)  # refused before any data are fetched
     data = load_data(settings.data)
@@ -171,7 +171,7 @@ def _fit(
 
 def _remark_on_weight(training: TrainingSettings, quiet: bool) -> None:
     """Say if the KL will not reach its full weight."""
-    from sxvae.objective import epoch_kl_weight
+    from sxvae.training.objective import epoch_kl_weight
 
     last = epoch_kl_weight(training.epochs - 1, training)
     if last < training.beta:
@@ -193,7 +193,7 @@ def _resume(
 ) -> Run:
     directory = find_run(run, runs_dir)
     from sxvae.data import load_again
-    from sxvae.training import resume
+    from sxvae.training.fit import resume
 
     data = None
     if data_dir is not None:
@@ -223,7 +223,7 @@ def _saying_how_to_resume(runs_dir: Path) -> Iterator[None]:
 
 
 def _observer(quiet: bool) -> contextlib.AbstractContextManager[Observer]:
-    from sxvae.training import Observer
+    from sxvae.training.fit import Observer
     from sxvae_cli.progress import LiveProgress, PlainProgress
 
     if quiet:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sxvae.distributions import PowerSpherical, VonMisesFisher, cpu_samples
+from sxvae.distributions import PowerSpherical, VonMisesFisher
 from sxvae.distributions.rotational import partition_table
+from sxvae.distributions.sampling import compiled
 
 FAMILIES = [VonMisesFisher, PowerSpherical]
 
@@ -21,7 +22,7 @@ def test_the_table_gives_what_it_was_made_from(
     k = 10 ** torch.linspace(-8, 10, 4_001, dtype=torch.float64)
     exact = family(pole, 0.0)._exact_figures(k)
     table = partition_table(family, ambient)
-    for figures in (table(k), cpu_samples.look_up(table, k)):
+    for figures in (table(k), compiled.look_up(table, k)):
         for found, expected in zip(figures, exact, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
 
@@ -30,7 +31,7 @@ def test_the_table_gives_what_it_was_made_from(
 def test_the_table_at_its_ends(family: type[VonMisesFisher] | type[PowerSpherical]) -> None:
     table = partition_table(family, 5)
     k = torch.tensor([0.0, 1e-12, 3e38, torch.nan], dtype=torch.float32)
-    for figures in (table(k), cpu_samples.look_up(table, k)):
+    for figures in (table(k), compiled.look_up(table, k)):
         assert figures.kl[0] == 0
         assert figures.loss[0] == pytest.approx(1.0 if family is VonMisesFisher else 5 / 6)
         assert all(figure[:3].isfinite().all() for figure in figures)

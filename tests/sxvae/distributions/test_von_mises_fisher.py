@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from benchmarks import reference
-from sxvae.distributions import HypersphericalUniform, VonMisesFisher, wood
+from sxvae.distributions import HypersphericalUniform, VonMisesFisher
+from sxvae.distributions.sampling import wood
+from sxvae.distributions.special.bessel import bessel_terms
 from sxvae.errors import NumericalError
-from sxvae.special import bessel_terms
 
 AMBIENTS = [2, 3, 4, 5, 10, 41, 200]
 CONCENTRATIONS = [0.0, 0.5, 1.0, 10.0, 12.0, 100.0, 1e4]

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sxvae.factors import Factor
-from sxvae.plotting.coder import Coder, Floats
+from sxvae.plotting.autoencoder import Coder, Floats
 from sxvae.spaces import ProductSpace
 
 

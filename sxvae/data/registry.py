@@ -1,0 +1,119 @@
+"""Data sets by name or path: one registry over one file per family of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sxvae.config import DataSettings
+from sxvae.data.images import ImageData
+from sxvae.data.sources.digits import load_digits
+from sxvae.data.sources.matlab import load_caltech101, load_omniglot
+from sxvae.data.sources.paths import is_path, load_path
+from sxvae.data.sources.static_mnist import load_static_mnist
+from sxvae.data.sources.torchvision_sets import load_torchvision_set
+from sxvae.errors import ConfigError, DataError
+
+DATASETS: dict[str, Callable[[DataSettings], ImageData]] = {
+    "digits": load_digits,
+    "mnist": load_torchvision_set,
+    "fashion-mnist": load_torchvision_set,
+    "kmnist": load_torchvision_set,
+    "static-mnist": load_static_mnist,
+    "omniglot": load_omniglot,
+    "caltech101": load_caltech101,
+}
+
+_ONLY_FOR_PATHS = ("channels_last", "image_size", "split_seed")
+
+
+def load_data(settings: DataSettings | str | Path) -> ImageData:
+    """Load a data set by its name or path, or as a run's settings say.
+
+    Raises:
+        ConfigError: if there is no such data set, or a setting does not apply to it.
+        DataError: if it can't be had.
+
+    Example:
+        >>> from sxvae import load_data
+        >>> load_data("digits").image_shape
+        (1, 8, 8)
+    """
+    if not isinstance(settings, DataSettings):
+        settings = DataSettings(dataset=str(settings))
+    if settings.dataset in DATASETS:
+        _refuse_settings_of_paths(settings)
+        # A hash may be left from a path that these settings were once for.
+        named = settings.model_copy(update={"content_sha256": None})
+        return DATASETS[settings.dataset](named)
+    if is_path(settings.dataset):
+        return load_path(settings)
+    raise ConfigError(
+        f"there is no data set {settings.dataset!r}; choose from {', '.join(DATASETS)}, name your "
+        "own by its path (./images), or hand your own images over in Python as sxvae.ImageData"
+    )
+
+
+def load_again(
+    stored: DataSettings,
+    data_dir: str | None = None,
+    on_change: Callable[[str], None] | None = None,
+) -> ImageData:
+    """Load the data set of a stored run.
+
+    Args:
+        stored: the run's settings.
+        data_dir: the folder to look in, if the user names one.
+        on_change: told in a sentence if a path's images are no longer those of the run.
+
+    Raises:
+        ConfigError: as `load_data`.
+        DataError: as `load_data`, or if the images have changed and there is no `on_change`.
+    """
+    settings = located(stored, data_dir)
+    if stored.content_sha256 is not None and not Path(settings.dataset).exists():
+        raise DataError(
+            f"the run's images are not at {settings.dataset}: name the folder that holds "
+            f"{Path(settings.dataset).name} now with --data-dir"
+        )
+    data = load_data(settings)
+    loaded = data.settings.content_sha256
+    if stored.content_sha256 not in (None, loaded):
+        changed = (
+            f"the images in {data.settings.dataset} are not those that the model was trained on "
+            f"(their SHA-256 begins with {str(loaded)[:12]}, and did with "
+            f"{str(stored.content_sha256)[:12]})"
+        )
+        if on_change is None:
+            raise DataError(f"{changed}: put them back, or train another model")
+        on_change(changed)
+    return data
+
+
+def located(settings: DataSettings, data_dir: str | None = None) -> DataSettings:
+    """A stored run's data settings with the folder to use here.
+
+    Args:
+        settings: as stored, perhaps on another machine.
+        data_dir: the folder that the user names now; it comes first, and a path's last part is
+            looked for in it. A stored folder that does not exist here gives way to the
+            environment's or the user's cache folder.
+    """
+    if data_dir is not None:
+        folder = Path(data_dir).absolute()
+        if settings.content_sha256 is not None:
+            moved = str(folder / Path(settings.dataset).name)
+            return settings.model_copy(update={"dataset": moved})
+        return settings.model_copy(update={"data_dir": str(folder)})
+    if settings.data_dir is not None and not Path(settings.data_dir).is_dir():
+        return settings.model_copy(update={"data_dir": None})
+    return settings
+
+
+def _refuse_settings_of_paths(settings: DataSettings) -> None:
+    for name in _ONLY_FOR_PATHS:
+        if getattr(settings, name) != DataSettings.model_fields[name].default:
+            raise ConfigError(
+                f"{name}: it is for your own images at a path, and {settings.dataset} has a form "
+                "of its own"
+            )

@@ -1,0 +1,88 @@
+"""A user's own images at a path: read, hashed and divided into splits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from sxvae.config import ARRAY_SUFFIXES, DataSettings
+from sxvae.data.images import ImageData, Split
+from sxvae.data.sources.arrays import load_arrays
+from sxvae.data.sources.folders import load_folder
+from sxvae.data.sources.splitting import FEWEST, partition
+from sxvae.errors import ConfigError, DataError
+
+
+def is_path(dataset: str) -> bool:
+    """Whether a data set that is none of the named ones is meant as a path.
+
+    It is if it has a separator or one of the endings that can be read, or is an existing folder.
+    """
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    if any(separator in dataset for separator in separators):
+        return True
+    if Path(dataset).suffix.lower() in ARRAY_SUFFIXES:
+        return True
+    try:
+        return dataset != "" and Path(dataset).is_dir()
+    except OSError:  # too long for a file's name, for example
+        return False
+
+
+def load_path(settings: DataSettings) -> ImageData:
+    """Load the images at the path `settings.dataset`, divided 80/10/10 by `split_seed`.
+
+    The settings of what is returned have the absolute path and the hash of the content.
+
+    Raises:
+        ConfigError: if an option does not apply to what lies there.
+        DataError: if nothing does, or it can't be images.
+    """
+    path = Path(settings.dataset).absolute()
+    if settings.data_dir is not None:
+        raise ConfigError(f"data_dir: it is for data sets with a name, and {path} says where it is")
+    try:
+        whole = _load(path, settings)
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror})") from error
+    if len(whole) < FEWEST:
+        raise DataError(
+            f"{path} holds {len(whole)} images, and at least {FEWEST} are needed for a split into "
+            "train, validation and test"
+        )
+    found = {"dataset": str(path), "content_sha256": _digest(whole)}
+    parts = partition(len(whole), settings.split_seed)
+    train, validation, test = (whole.subset(part) for part in parts)
+    return ImageData(train, validation, test, settings.model_copy(update=found))
+
+
+def _load(path: Path, settings: DataSettings) -> Split:
+    if path.is_dir():
+        if settings.channels_last:
+            raise ConfigError(f"channels_last: {path} is a folder of images, and has no such axis")
+        return load_folder(path, settings.image_size)
+    if not path.exists():
+        raise DataError(f"there is nothing at {path}: name a file of images or a folder of them")
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        raise DataError(
+            f"{path} is none of what images are read from: {', '.join(ARRAY_SUFFIXES)}, or a "
+            "folder of image files"
+        )
+    if settings.image_size is not None:
+        raise ConfigError(
+            f"image_size: only image files in a folder are resized, and {path} is an array"
+        )
+    return load_arrays(path, settings.channels_last)
+
+
+def _digest(whole: Split) -> str:
+    """SHA-256 of pixels and labels as loaded, so of what a model sees, not of how it is packed."""
+    digest = hashlib.sha256()
+    for tensor in (whole.pixels, whole.labels):
+        if tensor is not None:
+            array = tensor.numpy()
+            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f"{array.dtype.str} {array.shape} {whole.scale};".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Samplers with exact pathwise gradients: eager (PyTorch) and compiled (CPU)."""

@@ -1,0 +1,157 @@
+"""Where a model puts images: posterior parameters as arrays, and the files that hold them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from sxvae.config import SplitName
+from sxvae.data import ImageData, Split
+from sxvae.errors import ConfigError
+from sxvae.evaluation.evaluate import fitting
+from sxvae.io.atomic import write_atomically
+from sxvae.models.posterior import PosteriorParameters
+from sxvae.models.vae import ProductSpaceVAE, evaluating
+from sxvae.randomness import seeded
+
+FORMATS = (".npz", ".safetensors", ".csv")
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The posteriors of n images.
+
+    Attributes:
+        loc: mean directions and means side by side, shape (n, ambient).
+        concentration: of each sphere, shape (n, spheres); None without spheres.
+        scale: of the normal factors as `Factor.scales` says, side by side, shape (n, scales); None
+            without them.
+        label: integers, shape (n,); None where the data have none.
+        z: posterior draws, shape (draws, n, ambient); None if none were asked for.
+    """
+
+    loc: NDArray[np.float32]
+    concentration: NDArray[np.float32] | None
+    scale: NDArray[np.float32] | None
+    label: NDArray[np.int64] | None
+    z: NDArray[np.float32] | None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Those that there are, by name."""
+        return {name: array for name, array in vars(self).items() if array is not None}
+
+
+def embed(
+    model: ProductSpaceVAE,
+    data: ImageData,
+    *,
+    split: SplitName = "test",
+    samples: int = 0,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Embeddings:
+    """The posteriors of a split's images, which are binarised as they are for evaluation.
+
+    Args:
+        model: on the device to use.
+        data: the data set.
+        split: "train", "validation" or "test".
+        samples: posterior draws for each image.
+        seed: of the posterior draws.
+        limit: take the first so many images.
+
+    Raises:
+        DataError: if the images do not fit the model.
+    """
+    images = fitting(model, data).fixed(split)
+    count = len(images) if limit is None else min(limit, len(images))
+    device = next(model.parameters()).device
+    parameters: list[PosteriorParameters] = []
+    draws: list[NDArray[np.float32]] = []
+    with torch.no_grad(), evaluating(model), seeded(seed, "embeddings", device):
+        for batch in posterior_parameters(model, images, torch.arange(count)):
+            parameters.append(batch)
+            if samples:
+                draws.append(model.space.posterior(*batch).sample((samples,)).cpu().numpy())
+    joined = [torch.cat(parts).cpu().numpy() for parts in zip(*parameters, strict=True)]
+    loc, concentration, scale = joined
+    return Embeddings(
+        loc,
+        concentration if model.space.spheres else None,
+        scale if model.space.scales else None,
+        None if images.labels is None else images.labels[:count].cpu().numpy().astype(np.int64),
+        np.concatenate(draws, axis=1) if draws else None,
+    )
+
+
+def posterior_parameters(
+    model: ProductSpaceVAE, images: Split, index: torch.Tensor
+) -> Iterator[PosteriorParameters]:
+    """The posterior parameters of the images at `index`, a batch at a time."""
+    device = next(model.parameters()).device
+    for part in index.split(_BATCH):
+        yield model.posterior_parameters(images.grey(part).to(device))
+
+
+def check_format(path: Path) -> None:
+    """Refuse a file name that no format of ours ends in.
+
+    Raises:
+        ConfigError: if it does not end in .npz, .safetensors or .csv.
+    """
+    if path.suffix not in FORMATS:
+        raise ConfigError(
+            f"{path} names no format of embeddings: end it in {', '.join(FORMATS[:-1])} or "
+            f"{FORMATS[-1]}"
+        )
+
+
+def write_embeddings(embeddings: Embeddings, path: Path) -> None:
+    """Write embeddings in the format that the file's ending says, whole or not at all.
+
+    A .npz or .safetensors file holds `Embeddings.arrays`. A .csv file has a line for each image:
+    `label`, then `loc_0`, `loc_1` and so on, `concentration_0`, `scale_0`, and `z_0_0`, `z_0_1` for
+    the first draw's coordinates.
+
+    Raises:
+        ConfigError: if the ending is another.
+        OutputError: if it can't be written.
+    """
+    check_format(path)
+    arrays = embeddings.arrays()
+    if path.suffix == ".safetensors":
+        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    elif path.suffix == ".npz":
+        buffer = io.BytesIO()
+        write: Any = np.savez  # whose own options its stubs take for array names
+        write(buffer, **arrays)
+        content = buffer.getvalue()
+    else:
+        content = _csv(arrays).encode()
+    write_atomically(path, content)
+
+
+def _csv(arrays: dict[str, NDArray[Any]]) -> str:
+    columns: dict[str, NDArray[Any]] = {}
+    if "label" in arrays:
+        columns["label"] = arrays["label"]
+    for name in ("loc", "concentration", "scale"):
+        if name in arrays:
+            columns |= {f"{name}_{i}": column for i, column in enumerate(arrays[name].T)}
+    for draw, values in enumerate(arrays.get("z", ())):
+        columns |= {f"z_{draw}_{i}": column for i, column in enumerate(values.T)}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()

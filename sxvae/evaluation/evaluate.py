@@ -1,0 +1,184 @@
+"""The figures of a trained model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sxvae.config import DECODING_MEMORY, SplitName
+from sxvae.data.images import ImageData
+from sxvae.errors import ConfigError, DataError, NumericalError
+from sxvae.models.vae import ImportanceTerms, ProductSpaceVAE, evaluating, slices
+from sxvae.randomness import seeded
+
+_BATCH = 100
+# A factor with a KL above this, in nats, carries something of the image.
+ACTIVE_KL = 0.01
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a model on a split, nats per image.
+
+    Attributes:
+        log_likelihood: the importance-weighted estimate [4], mean over the images.
+        log_likelihood_se: its standard error, the standard deviation over images / sqrt(images).
+        elbo: reconstruction - kl, from the same posterior draws.
+        reconstruction: E_q log p(x given z).
+        kl: the sum of `kl_per_factor`.
+        kl_per_factor: KL(q(z given x), p(z)) in the factors' order.
+        concentration_per_factor: the mean concentration, in the factors' order; None for a
+            Euclidean factor.
+        effective_sample_size: of the importance weights, (sum of them)^2 / sum of their squares,
+            mean over the images: between 1 and `samples`.
+        active_factors: how many factors have a KL above 0.01 nat.
+        images: how many.
+        samples: importance samples per image.
+        seed: of the posterior draws.
+        split: "train", "validation" or "test".
+        binarization: how the images evaluated became binary: "fixed" (once, with a constant seed),
+            or "none" where they were binary already.
+        checkpoint: where the model was read; empty if it was not.
+        dataset: the data set's name.
+    """
+
+    log_likelihood: float
+    log_likelihood_se: float
+    elbo: float
+    reconstruction: float
+    kl: float
+    kl_per_factor: list[float]
+    concentration_per_factor: list[float | None]
+    effective_sample_size: float
+    active_factors: int
+    images: int
+    samples: int
+    seed: int
+    split: SplitName
+    binarization: str
+    checkpoint: str
+    dataset: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def fitting(model: ProductSpaceVAE, data: ImageData) -> ImageData:
+    """The data as the model's likelihood takes them.
+
+    Raises:
+        DataError: if the images' shape is not the model's, or a Bernoulli likelihood is to have
+            images that are neither binary nor binarised.
+    """
+    if data.image_shape != model.settings.input_shape:
+        raise DataError(
+            f"the images of {data.settings.dataset} have the shape {data.image_shape}, and the "
+            f"model takes {model.settings.input_shape}: choose the data set that it was trained on"
+        )
+    return data.for_likelihood(model.settings.likelihood)
+
+
+def evaluate(
+    model: ProductSpaceVAE,
+    data: ImageData,
+    *,
+    split: SplitName = "test",
+    samples: int = 500,
+    seed: int = 0,
+    limit: int | None = None,
+    memory: int = DECODING_MEMORY,
+    checkpoint: str = "",
+    on_progress: Callable[[float, int], None] | None = None,
+) -> Evaluation:
+    """Measure a model on a split, its images binarised once with a constant seed.
+
+    Args:
+        model: on the device to use.
+        data: the data set.
+        split: "train", "validation" or "test".
+        samples: importance samples per image.
+        seed: of the posterior draws only.
+        limit: take the first so many images.
+        memory: what decoding may take at a time, in MiB. The draws do not depend on it.
+        checkpoint: noted in the result.
+        on_progress: called with the images done and all images; where the samples of a batch of
+            images are decoded in several parts, the images done are a fraction.
+
+    Raises:
+        ConfigError: if `samples`, `limit` or `memory` is below 1.
+        DataError: if the images' shape is not the model's.
+        NumericalError: if a figure is not finite.
+    """
+    for name, value in (("samples", samples), ("limit", limit), ("memory", memory)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}: at least 1 is needed, not {value}")
+    data = fitting(model, data)
+    images = data.fixed(split)
+    device = next(model.parameters()).device
+    count = len(images) if limit is None else min(limit, len(images))
+    batches = []
+    with evaluating(model), seeded(seed, "evaluation", device):
+        for batch in slices(count, _BATCH):
+            x = images.grey(batch).to(device)
+            report = _reporting(on_progress, batch, count)
+            batches.append(model.importance_terms(x, samples, memory=memory, on_progress=report))
+    terms = ImportanceTerms(*(torch.cat(parts).double() for parts in zip(*batches, strict=True)))
+    _refuse_non_finite(terms)
+    kl = terms.kl.mean(dim=0)
+    reconstruction = terms.reconstruction.mean().item()
+    return Evaluation(
+        log_likelihood=terms.log_likelihood.mean().item(),
+        log_likelihood_se=_standard_error(terms.log_likelihood),
+        elbo=reconstruction - kl.sum().item(),
+        reconstruction=reconstruction,
+        kl=kl.sum().item(),
+        kl_per_factor=kl.tolist(),
+        concentration_per_factor=_in_factor_order(model, terms.concentration.mean(dim=0).tolist()),
+        effective_sample_size=terms.effective_samples.mean().item(),
+        active_factors=int((kl > ACTIVE_KL).sum()),
+        images=count,
+        samples=samples,
+        seed=seed,
+        split=split,
+        binarization="none" if data.settings.binarization == "none" else "fixed",
+        checkpoint=checkpoint,
+        dataset=data.settings.dataset,
+    )
+
+
+def _reporting(
+    on_progress: Callable[[float, int], None] | None, batch: slice, count: int
+) -> Callable[[float], None] | None:
+    """From the fraction of a batch that is done to the images done."""
+    if on_progress is None:
+        return None
+    return lambda fraction: on_progress(batch.start + fraction * (batch.stop - batch.start), count)
+
+
+def _standard_error(values: Tensor) -> float:
+    """Of the mean; a single value says nothing about its own spread, so its error is 0."""
+    return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def _in_factor_order(model: ProductSpaceVAE, concentrations: list[float]) -> list[float | None]:
+    """The spheres' concentrations in the factors' order, None for Euclidean factors."""
+    left = iter(concentrations)
+    return [next(left) if factor.is_sphere else None for factor in model.space.factors]
+
+
+def _refuse_non_finite(terms: ImportanceTerms) -> None:
+    for name, values in terms._asdict().items():
+        per_image = torch.isfinite(values).reshape(len(values), values[0].numel()).all(dim=1)
+        bad = int((~per_image).sum())
+        if bad:
+            raise NumericalError(
+                f"the {name.replace('_', '-')} of {bad} of {len(values)} images is not finite: the "
+                "model's weights have diverged"
+            )

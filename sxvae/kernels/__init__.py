@@ -1,0 +1,1 @@
+"""Every function that Numba compiles for the CPU. Nothing here imports another part of sxvae."""

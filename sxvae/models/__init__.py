@@ -1,0 +1,1 @@
+"""Product-space variational auto-encoders and what they are made of."""

@@ -1,0 +1,74 @@
+"""From a checkpoint to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sxvae.config import RunSettings
+from sxvae.devices import resolve_device
+from sxvae.errors import CheckpointError
+from sxvae.models.vae import ProductSpaceVAE
+from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+
+
+def load(
+    path: str | Path,
+    *,
+    device: str = "cpu",
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+) -> tuple[ProductSpaceVAE, RunSettings]:
+    """Load a model, ready to use, and the settings of its run.
+
+    Args:
+        path: a checkpoint, `best.safetensors` or `last.safetensors`.
+        device: where the model goes: "auto", "cpu" or "cuda".
+        encoder: needed if the model was built with your own: an instance to take the weights.
+        decoder: likewise.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, foreign or of a newer format.
+        ConfigError: if the model has its own networks and these are not given, or there is no such
+            device.
+    """
+    target = resolve_device(device)
+    checkpoint = read_checkpoint(Path(path))
+    model = model_of(checkpoint, encoder=encoder, decoder=decoder)
+    return model.to(target).eval(), checkpoint.settings
+
+
+def model_of(
+    checkpoint: Checkpoint, *, encoder: nn.Module | None = None, decoder: nn.Module | None = None
+) -> ProductSpaceVAE:
+    """The model that a checkpoint holds, on the CPU.
+
+    Raises:
+        CheckpointError: if its tensors are not those of the model that its settings describe.
+    """
+    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and thrown away
+        model = ProductSpaceVAE.from_settings(
+            checkpoint.settings.model, encoder=encoder, decoder=decoder
+        )
+    try:
+        model.load_state_dict(to_tensors(checkpoint.part("model")))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{checkpoint.path} does not hold the tensors of its own model: {error}"
+        ) from error
+    return model
+
+
+def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """NumPy arrays as tensors that own their memory."""
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Tensors as NumPy arrays, wherever they live."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}

@@ -1,0 +1,400 @@
+"""The variational auto-encoder over a product space."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from sxvae.config import DECODING_MEMORY, Likelihood, ModelSettings, Network
+from sxvae.distributions import ProductDistribution
+from sxvae.errors import ConfigError, DataError
+from sxvae.models.fused import sample_and_kl
+from sxvae.models.likelihoods import pixel_likelihood
+from sxvae.models.networks import build_decoder, build_encoder
+from sxvae.models.posterior import LearnedRadius, PosteriorHead, PosteriorParameters
+from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
+
+# Coordinates of importance samples that are drawn at a time. It decides what is drawn from a seed,
+# and so, unlike the memory for decoding, is no option.
+_COORDINATES_AT_A_TIME = 2**18
+# Channels of the convolutional decoder's last layers at full size, values and gates.
+_CONVOLUTION_CHANNELS = 64
+
+
+class Elbo(NamedTuple):
+    """The evidence lower bound and its parts, nats per image.
+
+    Attributes:
+        elbo: reconstruction - kl_weight * (sum of kl), shape (batch,).
+        reconstruction: log p(x given z) at one posterior sample, shape (batch,).
+        kl: KL(q(z given x), p(z)) of each factor, shape (batch, factors).
+    """
+
+    elbo: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+class ImportanceTerms(NamedTuple):
+    """The importance-weighted log-likelihood and, from the same draws, the ELBO's parts.
+
+    Attributes:
+        log_likelihood: shape (batch,), nats, float64.
+        reconstruction: mean over the draws of log p(x given z), shape (batch,), nats, float64.
+        kl: KL of each factor in closed form, shape (batch, factors), nats.
+        concentration: of each sphere's posterior, shape (batch, spheres).
+        effective_samples: (sum of the importance weights)^2 / sum of their squares, from 1 to the
+            number of samples, shape (batch,).
+    """
+
+    log_likelihood: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    concentration: Tensor
+    effective_samples: Tensor
+
+
+class ProductSpaceVAE(nn.Module):
+    """A variational auto-encoder whose latent space is a product of hyperspheres [1, 2].
+
+    The prior is uniform on every sphere and standard normal on Euclidean factors. Under a Bernoulli
+    likelihood the images given to `elbo` and `importance_log_likelihood` hold 0 and 1.
+
+    Args:
+        space: the latent space.
+        input_shape: (C, H, W) of an image.
+        hidden_dims: widths of an MLP encoder's layers; an MLP decoder mirrors them.
+        encoder: "mlp", "cnn" (gated convolutions), or your own module, from (batch, C, H, W) to
+            (batch, features).
+        decoder: "mlp", "cnn", or your own module, from (batch, ambient) to the likelihood's outputs
+            (batch, C, H, W); 256 C in place of C for a categorical one.
+        likelihood: "bernoulli", "gaussian" or "categorical".
+        gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, or "learned".
+        learn_radius: scale the decoder's input by a learned radius for each sphere.
+
+    Raises:
+        ConfigError: if only one of encoder and decoder is your own, their shapes do not fit, or
+            settings contradict each other.
+
+    Example:
+        >>> import torch
+        >>> from sxvae import ProductSpace, ProductSpaceVAE
+        >>> model = ProductSpaceVAE(ProductSpace.parse("4,4"), input_shape=(1, 8, 8))
+        >>> x = torch.bernoulli(torch.full((5, 1, 8, 8), 0.3))
+        >>> model.elbo(x).kl.shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        space: ProductSpace,
+        input_shape: Sequence[int] = (1, 28, 28),
+        hidden_dims: Sequence[int] = (256, 128),
+        *,
+        encoder: nn.Module | Network | None = None,
+        decoder: nn.Module | Network | None = None,
+        likelihood: Likelihood = "bernoulli",
+        gaussian_scale: float | Literal["learned"] = "learned",
+        learn_radius: bool = False,
+    ) -> None:
+        super().__init__()
+        own_encoder, own_decoder = isinstance(encoder, nn.Module), isinstance(decoder, nn.Module)
+        if own_encoder != own_decoder:
+            raise ConfigError("give both encoder and decoder, or neither")
+        channels, height, width = input_shape
+        self.settings = ModelSettings(
+            z_dims=space.dims,
+            distribution=space.families,
+            covariance=space.covariance if space.euclidean else DEFAULT_COVARIANCE,
+            learn_radius=learn_radius,
+            input_shape=(channels, height, width),
+            hidden_dims=() if own_encoder else tuple(hidden_dims),
+            encoder=encoder if isinstance(encoder, str) else "mlp",
+            decoder=decoder if isinstance(decoder, str) else "mlp",
+            own_networks=own_encoder,
+            likelihood=likelihood,
+            gaussian_scale=gaussian_scale,
+        )
+        self.space = space
+        self.likelihood = pixel_likelihood(self.settings)
+        self.encoder = encoder if isinstance(encoder, nn.Module) else build_encoder(self.settings)
+        self.decoder = (
+            decoder
+            if isinstance(decoder, nn.Module)
+            else build_decoder(self.settings, self.likelihood)
+        )
+        self.radius = LearnedRadius(space) if learn_radius else None
+        self.head = PosteriorHead(_features(self.encoder, self.settings.input_shape), space)
+        self._check_decoder()
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: ModelSettings,
+        *,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+    ) -> ProductSpaceVAE:
+        """Build the model that `settings` describe, with fresh weights.
+
+        Raises:
+            ConfigError: if the settings are of a model with the user's own networks, and these are
+                not given.
+        """
+        if settings.own_networks and encoder is None:
+            raise ConfigError(
+                "this model has an encoder and a decoder of its own: give them, as in "
+                "sxvae.load(path, encoder=..., decoder=...)"
+            )
+        return cls(
+            settings.space,
+            settings.input_shape,
+            settings.hidden_dims,
+            encoder=encoder or settings.encoder,
+            decoder=decoder or settings.decoder,
+            likelihood=settings.likelihood,
+            gaussian_scale=settings.gaussian_scale,
+            learn_radius=settings.learn_radius,
+        )
+
+    def posterior_parameters(self, x: Tensor) -> PosteriorParameters:
+        """The posterior's loc, concentration and scale for x (batch, C, H, W)."""
+        parameters: PosteriorParameters = self.head(self.encoder(x))
+        return parameters
+
+    def encode(self, x: Tensor) -> ProductDistribution:
+        """q(z given x) for x (batch, C, H, W): batch shape (batch,), event shape (ambient,)."""
+        return self.space.posterior(*self.posterior_parameters(x))
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x given z) for z (..., ambient): batch shape (...), event shape (C, H, W)."""
+        likelihood: Distribution = self.likelihood(self._decoder_outputs(z))
+        return likelihood
+
+    def _decoder_outputs(self, z: Tensor) -> Tensor:
+        """What the likelihood is made of, shape (..., *outputs_shape)."""
+        flat = z.reshape(-1, self.space.ambient)
+        outputs: Tensor = self.decoder(flat if self.radius is None else self.radius(flat))
+        return outputs.reshape(*z.shape[:-1], *outputs.shape[1:])
+
+    def prior(self) -> ProductDistribution:
+        """p(z), on the model's device."""
+        weight = self.head.loc.weight
+        return self.space.prior(dtype=weight.dtype, device=weight.device)
+
+    def elbo(self, x: Tensor, kl_weight: float = 1.0, *, check_images: bool = True) -> Elbo:
+        """The evidence lower bound at one posterior sample per image.
+
+        Args:
+            x: images in [0, 1], shape (batch, C, H, W).
+            kl_weight: the weight of the KL.
+            check_images: whether to look at them first; not needed where the data set's were.
+
+        Raises:
+            DataError: if the images have another shape, or values outside [0, 1].
+        """
+        if check_images:
+            self._check_images(x)
+        z, kl = sample_and_kl(self.head, self.encoder(x))
+        reconstruction = self.likelihood.log_prob(self._decoder_outputs(z), x)
+        elbo = torch.sub(reconstruction, kl.sum(dim=-1), alpha=kl_weight)
+        return Elbo(elbo, reconstruction, kl)
+
+    def importance_weighted_bound(
+        self, x: Tensor, samples: int, kl_weight: float = 1.0, *, check_images: bool = True
+    ) -> Elbo:
+        """The importance-weighted bound [4], to be trained in the ELBO's place.
+
+        log (1/K) sum_k p(x given z_k) (p(z_k) / q(z_k given x))^kl_weight, with gradients through
+        the samples z_k and through both densities.
+
+        Args:
+            x: images in [0, 1], shape (batch, C, H, W).
+            samples: K.
+            kl_weight: the weight of log q(z given x) - log p(z).
+            check_images: as in `elbo`.
+
+        Returns:
+            The bound as `elbo`, the mean of log p(x given z_k) as `reconstruction`, and the KL in
+            closed form, which has no gradient.
+
+        Raises:
+            DataError: if the images have another shape, or values outside [0, 1].
+        """
+        if check_images:
+            self._check_images(x)
+        posterior, prior = self.encode(x), self.prior()
+        z = posterior.rsample((samples,))
+        given_z = self.decode(z).log_prob(x)
+        log_weights = given_z + kl_weight * (prior.log_prob(z) - posterior.log_prob(z))
+        bound = torch.logsumexp(log_weights, dim=0) - math.log(samples)
+        with torch.no_grad():
+            kl = posterior.kl_per_factor(prior)
+        return Elbo(bound, given_z.mean(dim=0), kl)
+
+    def importance_log_likelihood(
+        self, x: Tensor, samples: int, *, memory: int = DECODING_MEMORY
+    ) -> Tensor:
+        """The importance-weighted estimate of log p(x) [4], a lower bound in expectation.
+
+        log (1/K) sum_k p(x, z_k) / q(z_k given x), z_k from q(z given x). No gradients.
+
+        Args:
+            x: images in [0, 1], shape (batch, C, H, W); of 0 and 1 for a Bernoulli likelihood.
+            samples: K; the memory taken does not depend on it.
+            memory: what decoding may take at a time, in MiB, as far as the built-in networks tell;
+                one sample of one image is always decoded. The draws do not depend on it.
+
+        Returns:
+            Shape (batch,), nats, float64.
+
+        Raises:
+            DataError: if the images have another shape, or values of which the likelihood is none.
+            ValueError: if `samples` or `memory` is below 1.
+        """
+        return self.importance_terms(x, samples, memory=memory).log_likelihood
+
+    @torch.no_grad()
+    def importance_terms(
+        self,
+        x: Tensor,
+        samples: int,
+        *,
+        memory: int = DECODING_MEMORY,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> ImportanceTerms:
+        """`importance_log_likelihood` together with the ELBO's parts from the same draws.
+
+        Args:
+            x: as there.
+            samples: as there.
+            memory: as there.
+            on_progress: called with the fraction of the samples that is decoded.
+
+        Raises:
+            DataError: if the images have another shape, or values of which the likelihood is none.
+            ValueError: if `samples` or `memory` is below 1.
+        """
+        if samples < 1:
+            raise ValueError(f"at least one importance sample is needed, not {samples}")
+        if memory < 1:
+            raise ValueError(f"decoding needs at least 1 MiB, not {memory}")
+        self._check_images(x)
+        self.likelihood.check(x)
+        parameters, prior = self.posterior_parameters(x), self.prior()
+        posterior = self.space.posterior(*parameters)
+        log_weights = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
+        log_squares = log_weights.clone()
+        reconstruction = torch.zeros_like(log_weights)
+        decoded = 0
+        for drawn in slices(samples, _COORDINATES_AT_A_TIME // (len(x) * self.space.ambient)):
+            z = posterior.sample((drawn.stop - drawn.start,))
+            given_z = torch.empty(z.shape[:-1], dtype=torch.float64, device=x.device)
+            for part in self._decoded_at_a_time(len(z), len(x), memory):
+                given_z[part] = self.decode(z[part]).log_prob(x[part[1]]).double()
+                decoded += given_z[part].numel()
+                if on_progress is not None:
+                    on_progress(decoded / (samples * len(x)))
+            weights = given_z + prior.log_prob(z).double() - posterior.log_prob(z).double()
+            log_weights = torch.logaddexp(log_weights, torch.logsumexp(weights, dim=0))
+            log_squares = torch.logaddexp(log_squares, torch.logsumexp(2 * weights, dim=0))
+            reconstruction += given_z.sum(dim=0)
+        return ImportanceTerms(
+            log_weights - math.log(samples),
+            reconstruction / samples,
+            posterior.kl_per_factor(prior),
+            parameters.concentration,
+            (2 * log_weights - log_squares).exp(),
+        )
+
+    def _decoded_at_a_time(
+        self, samples: int, images: int, memory: int
+    ) -> Iterator[tuple[slice, slice]]:
+        """Parts of samples x images of which each is decoded within `memory` MiB."""
+        width = max(self._decoder_width, self.space.ambient, *self.settings.hidden_dims)
+        arrays = self.likelihood.arrays_at_a_time
+        size = arrays * width * self.head.loc.weight.element_size()
+        pairs = memory * 2**20 // size
+        for some_samples in slices(samples, pairs // images):
+            for some_images in slices(images, pairs):
+                yield some_samples, some_images
+
+    def _check_images(self, x: Tensor) -> None:
+        """Refuse what would broadcast or overflow to a wrong number.
+
+        Raises:
+            DataError: if the shape, the type or the range is wrong.
+        """
+        if x.shape[1:] != self.settings.input_shape:
+            expected = ", ".join(map(str, self.settings.input_shape))
+            raise DataError(
+                f"the images have the shape {tuple(x.shape)}; (n, {expected}) is needed"
+            )
+        if not x.is_floating_point():
+            raise DataError(f"the images have the type {x.dtype}; floating point is needed")
+        if len(x) == 0:
+            raise DataError("there is no image in this batch")
+        if not (x.min() >= 0 and x.max() <= 1):
+            raise DataError("the images hold values outside [0, 1]; scale them first")
+
+    @property
+    def _decoder_width(self) -> int:
+        """Numbers that the decoder holds at a time for an image, roughly."""
+        settings = self.settings
+        _, height, width = settings.input_shape
+        channels = 0
+        if settings.decoder == "cnn":  # a categorical one's last layer is as wide as its levels
+            channels = max(_CONVOLUTION_CHANNELS, 2 * self.likelihood.outputs_per_channel)
+        outputs = math.prod(self.likelihood.outputs_shape(settings.input_shape))
+        return max(outputs, channels * height * width)
+
+    @torch.no_grad()
+    def _check_decoder(self) -> None:
+        shape = self.likelihood.outputs_shape(self.settings.input_shape)
+        outputs = _dry_run(self.decoder, torch.zeros(1, self.space.ambient))
+        if tuple(outputs.shape) != (1, *shape):
+            raise ConfigError(
+                f"the decoder maps (1, {self.space.ambient}) to {tuple(outputs.shape)}; "
+                f"(1, {', '.join(map(str, shape))}) is needed"
+            )
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A module in evaluation mode for the block, afterwards as it was before."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def slices(length: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of `size`, or of 1 where it is less, that cover `length`."""
+    size = max(size, 1)
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))
+
+
+def _features(encoder: nn.Module, input_shape: Sequence[int]) -> int:
+    outputs = _dry_run(encoder, torch.zeros(1, *input_shape))
+    if outputs.dim() != 2:
+        raise ConfigError(
+            f"the encoder maps one image to {tuple(outputs.shape)}; (1, features) is needed"
+        )
+    return outputs.shape[1]
+
+
+@torch.no_grad()
+def _dry_run(module: nn.Module, inputs: Tensor) -> Tensor:
+    """The module's outputs, with its state as it was (running statistics, dropout)."""
+    with evaluating(module):
+        outputs: Tensor = module(inputs)
+    return outputs

@@ -1,0 +1,238 @@
+"""A run as one HTML file: its figures, its settings and its pictures, which are all inside it.
+
+Needs no PyTorch: the model comes as a `sxvae.plotting.Coder`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+from string import Template
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sxvae.plotting import (
+    Coder,
+    concentrations,
+    embedding,
+    interpolation,
+    reconstructions,
+    samples,
+    swap,
+    training,
+    turn,
+)
+from sxvae.plotting.autoencoder import finite_codes
+from sxvae.plotting.images import circle_places
+from sxvae.plotting.style import figure_bytes
+from sxvae.plotting.tiles import shows_channels
+from sxvae.runs.checkpoint import read_checkpoint
+from sxvae.runs.directory import RunDirectory, read_config
+
+# An SVG larger than this is embedded as PNG, if that is smaller.
+_LARGEST_SVG = 150_000
+# On a screen, of a figure as wide as a printed page's text.
+_PIXELS_PER_INCH = 120
+_RECONSTRUCTED, _SAMPLED, _SAMPLED_IN_A_ROW, _TURNED, _SWAPPED = 20, 60, 10, 4, 3
+
+_ABBREVIATIONS = ("elbo", "kl")
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light dark;
+  --ink: #1c1c1c; --faint: #5f6368; --paper: #fff; --line: #dcdfe3; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --faint: #a0a6ad; --paper: #17191c; --line: #3a3f45; }
+}
+body { margin: 0 auto; max-width: 56rem; padding: 1.5rem 1rem 4rem; line-height: 1.5;
+  font-family: system-ui, sans-serif; color: var(--ink); background: var(--paper); }
+h1 { font-size: 1.6rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
+p.about, figcaption { color: var(--faint); margin: .3rem 0; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th { font-weight: 500; width: 14rem; color: var(--faint); }
+@media (max-width: 36rem) { th { width: 9rem; } }
+figure { margin: 0; }
+figure img { display: block; max-width: 100%; height: auto; background: #fff; padding: .6rem;
+  box-sizing: border-box; border: 1px solid var(--line); border-radius: .4rem; }
+</style>
+</head>
+<body>
+$content
+</body>
+</html>
+""")
+
+
+def build_report(
+    run: RunDirectory, coder: Coder, x: NDArray[np.float32], labels: NDArray[Any] | None
+) -> str:
+    """The page.
+
+    Args:
+        run: whose settings, figures and training are shown; it need not be evaluated yet.
+        coder: its model.
+        x: test images, shape (n, C, H, W).
+        labels: a class for each image, shape (n,), or None.
+
+    Raises:
+        CheckpointError: if a file of the run is damaged.
+        ConfigError: if config.json is.
+        NumericalError: if a code or a decoded value is not finite.
+    """
+    config = read_config(run.config)
+    checkpoint = read_checkpoint(run.checkpoint())
+    space = str(checkpoint.settings.model.space)
+    parts = [
+        f"<h1>{html.escape(run.name)}</h1>",
+        f'<p class="about">{html.escape(space)}, trained on '
+        f"{html.escape(checkpoint.settings.data.dataset)}, started "
+        f"{html.escape(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
+        f"{html.escape(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
+        *_figures_part(run),
+        *_pictures_part(run, coder, x, labels),
+        "<h2>Settings</h2>",
+        *(
+            f"<h3>{html.escape(name)}</h3>{_table(config[name])}"
+            for name in ("model", "data", "training")
+        ),
+    ]
+    return _PAGE.substitute(title=html.escape(run.name), content="\n".join(parts))
+
+
+def training_figure(run: RunDirectory) -> Figure:
+    """A run's training curves, the best epoch marked.
+
+    Raises:
+        CheckpointError: if there is no checkpoint, or a file of the run is damaged.
+        DataError: if there is no epoch yet.
+    """
+    factors = read_checkpoint(run.checkpoint()).settings.model.space.factors
+    best = read_checkpoint(run.best).metadata["epoch"] if run.best.is_file() else None
+    return training(run.read_metrics(), factors=factors, best_epoch=best)
+
+
+def _figures_part(run: RunDirectory) -> list[str]:
+    figures = run.read_evaluation()
+    if figures is None:
+        about = "This run has no evaluation yet: <code>sxvae eval</code> measures it."
+        return ["<h2>Figures</h2>", f'<p class="about">{about}</p>']
+    error = figures.get("log_likelihood_se")
+    shown = {
+        "log_likelihood": f"{figures['log_likelihood']:.3f}"
+        + (f" ± {error:.3f}" if isinstance(error, float) else ""),
+        **{
+            key: value
+            for key, value in figures.items()
+            if key not in ("log_likelihood", "log_likelihood_se")
+        },
+    }
+    about = "Means over the images; likelihoods, ELBO, reconstruction and KL in nats per image."
+    return ["<h2>Figures</h2>", f'<p class="about">{about}</p>', _table(shown)]
+
+
+def _pictures_part(
+    run: RunDirectory, coder: Coder, x: NDArray[np.float32], labels: NDArray[Any] | None
+) -> list[str]:
+    parts = []
+    if run.read_metrics():
+        about = "Loss of the objective; ELBO and KL with weight 1."
+        parts += _picture("Training", about, training_figure(run))
+    if shows_channels(coder.input_shape[0]):
+        parts += _decoded_part(coder, x)
+    about = "Where the test images' mean codes lie on each factor."
+    parts += _picture("Embedding", about, embedding(coder, x, labels))
+    about = "How sure the posteriors of the test images are."
+    parts += _picture("Concentrations", about, concentrations(coder, x))
+    return parts
+
+
+def _decoded_part(coder: Coder, x: NDArray[np.float32]) -> list[str]:
+    codes = finite_codes(coder, x[:_TURNED])[0]
+    ends = codes[0], codes[min(1, len(codes) - 1)]
+    parts = [
+        *_picture(
+            "Reconstructions",
+            "Test images, and below each the image that its mean code decodes to.",
+            reconstructions(coder, x[:_RECONSTRUCTED]),
+        ),
+        *_picture(
+            "Samples",
+            "Decoded draws from the prior.",
+            samples(coder, _SAMPLED, columns=_SAMPLED_IN_A_ROW),
+        ),
+        *_picture(
+            "Interpolation",
+            "Between two test images: each factor alone with the others held, and all together.",
+            interpolation(coder, *ends),
+        ),
+        *_picture(
+            "Component swapping",
+            "One factor's code replaced by draws from the prior, the rest kept.",
+            swap(coder, codes[:_SWAPPED]),
+        ),
+    ]
+    if circle_places(coder):
+        about = "A full turn around each circle factor, the others held."
+        parts += _picture("Full turn", about, turn(coder, codes))
+    return parts
+
+
+def _picture(title: str, caption: str, figure: Figure) -> list[str]:
+    """A section with the figure inside it: as SVG, or as PNG where that is much smaller."""
+    content, kind = figure_bytes(figure, "svg"), "svg+xml"
+    if len(content) > _LARGEST_SVG:
+        png = figure_bytes(figure, "png")
+        if len(png) < len(content):
+            content, kind = png, "png"
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    width = round(_PIXELS_PER_INCH * figure.get_figwidth())
+    return [
+        f"<h2>{title}</h2>",
+        f'<figure><img src="{source}" alt="{title}" width="{width}">',
+        f"<figcaption>{caption}</figcaption></figure>",
+    ]
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = []
+    for key, value in values.items():
+        name, shown = html.escape(_name(key)), html.escape(_text(value))
+        rows.append(f"<tr><th>{name}</th><td>{shown}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _name(key: str) -> str:
+    """A key of a JSON file as it is written in a text."""
+    words = key.replace("log_likelihood", "log-likelihood").split("_")
+    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in words)
+
+
+def _text(value: object) -> str:
+    """A setting or figure as it is read: three decimals, lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) >= 1 else f"{value:.3g}"
+    if isinstance(value, list):
+        return ", ".join(_text(entry) for entry in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_text(entry)}" for key, entry in value.items())
+    return str(value)

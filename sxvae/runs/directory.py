@@ -1,0 +1,305 @@
+"""The run directory: what lies where, and how a run or a checkpoint is found. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sxvae.config import RunSettings
+from sxvae.errors import CheckpointError, ConfigError, OutputError
+from sxvae.io.atomic import (
+    moved_aside,
+    parents_made,
+    refuse_folder,
+    remove_temporaries,
+    write_atomically,
+)
+
+CONFIG_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run's files.
+
+    Attributes:
+        path: the run's folder, `<runs_dir>/<name>`.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The settings and the start time."""
+        return self.path / "config.json"
+
+    @property
+    def best(self) -> Path:
+        """The model with the best validation ELBO after burn-in."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """All that resuming needs."""
+        return self.path / "last.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def restarts(self) -> Path:
+        """One JSON object per restart of training; missing where there was none."""
+        return self.path / "restarts.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def evaluation(self) -> Path:
+        """The test figures of `best`."""
+        return self.path / "evaluation.json"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of pictures."""
+        return self.path / "samples"
+
+    def checkpoint(self) -> Path:
+        """`best`, else `last`.
+
+        Raises:
+            CheckpointError: if there is neither.
+        """
+        for path in (self.best, self.last):
+            if path.is_file():
+                return path
+        raise CheckpointError(f"the run {self.path} holds no checkpoint yet")
+
+    def write_config(self, settings: RunSettings, given: dict[str, Any], started: str) -> None:
+        """Write config.json: the settings as given and as resolved."""
+        content = {
+            "format_version": CONFIG_VERSION,
+            "started": started,
+            "given": given,
+            **settings.model_dump(mode="json"),
+        }
+        write_atomically(self.config, (json.dumps(content, indent=2) + "\n").encode())
+
+    def append_metrics(self, metrics: dict[str, Any]) -> None:
+        """Add an epoch's line.
+
+        Raises:
+            OutputError: if it can't be written.
+        """
+        _append_line(self.metrics, metrics)
+
+    def append_restart(self, restart: dict[str, Any]) -> None:
+        """Add a restart's line.
+
+        Raises:
+            OutputError: if it can't be written.
+        """
+        _append_line(self.restarts, restart)
+
+    def make_samples(self) -> None:
+        """Make the folder of pictures.
+
+        Raises:
+            OutputError: if it can't be made.
+        """
+        try:
+            self.samples.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.samples} can't be written ({error.strerror})") from error
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All complete lines, which are those of epochs 1, 2, 3 and so on.
+
+        Raises:
+            CheckpointError: if one is damaged.
+        """
+        if not self.metrics.is_file():
+            return []
+        lines = self.metrics.read_bytes().split(b"\n")[:-1]
+        metrics: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                metrics.append(json.loads(line))
+                if metrics[-1]["epoch"] != number:
+                    raise ValueError
+            except (ValueError, TypeError, LookupError) as error:
+                raise CheckpointError(
+                    f"line {number} of {self.metrics} is damaged: it should be the JSON object of "
+                    f"epoch {number}"
+                ) from error
+        return metrics
+
+    def cut_back(self, epochs: int, restarts: int) -> None:
+        """Keep the lines of the first epochs and restarts; clear what a kill left half done.
+
+        Raises:
+            CheckpointError: if one of the epochs' lines is missing or damaged.
+        """
+        remove_temporaries(self.path)
+        for path, count in ((self.metrics, epochs), (self.restarts, restarts)):
+            if path.is_file():
+                lines = path.read_bytes().split(b"\n")[:-1][:count]
+                write_atomically(path, b"".join(line + b"\n" for line in lines))
+        if len(self.read_metrics()) < epochs:
+            raise CheckpointError(f"{self.metrics} lacks epochs that {self.last} has seen")
+
+    def read_evaluation(self) -> dict[str, Any] | None:
+        """The figures of evaluation.json, None if there are none that can be read."""
+        try:
+            figures = json.loads(self.evaluation.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return figures if isinstance(figures, dict) and "log_likelihood" in figures else None
+
+    def write_evaluation(self, figures: dict[str, Any]) -> None:
+        """Write evaluation.json."""
+        write_atomically(self.evaluation, (json.dumps(figures, indent=2) + "\n").encode())
+
+
+def _append_line(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path} can't be written ({error.strerror})") from error
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds our config.json."""
+    try:
+        read_config(path / "config.json")
+    except ConfigError:
+        return False
+    return True
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.json as parsed, checked to be of ours.
+
+    Raises:
+        ConfigError: if it is missing, not JSON, not ours, or of a newer format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read ({error.strerror})") from error
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path} is not JSON") from None
+    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
+        raise ConfigError(f"{path} is not a config.json of sxvae")
+    if content["format_version"] > CONFIG_VERSION:
+        raise ConfigError(f"{path} was written by a newer sxvae: install that")
+    RunSettings.read(content)
+    return content
+
+
+def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool) -> RunDirectory:
+    """The directory of a new run; nothing is written yet.
+
+    Raises:
+        ConfigError: if `name` is not a plain file name.
+        OutputError: if the name exists, and may not be replaced.
+    """
+    if name is None:
+        time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        base = f"{_plain(settings.data.label)}-{settings.model.space.slug}-{time}"
+        names = [base, *(f"{base}-{i}" for i in range(2, 1_000))]
+        name = next(candidate for candidate in names if not (runs_dir / candidate).exists())
+    if not name or name != Path(name).name or name.startswith(".") or len(name.encode()) > 200:
+        raise ConfigError(
+            f"{name!r} is no name for a run: it has at most 200 bytes, no slash and no leading dot"
+        )
+    refuse_folder(runs_dir / name, force, is_run)
+    return RunDirectory(runs_dir / name)
+
+
+def _plain(label: str) -> str:
+    """The name of a user's file or folder as the beginning of a run's."""
+    plain = re.sub(r"[^\w.+-]+", "_", label).lstrip("._-")
+    return plain.encode()[:80].decode(errors="ignore") or "images"
+
+
+@contextlib.contextmanager
+def created(run: RunDirectory, force: bool) -> Iterator[None]:
+    """Make the run's folder; in the block, write what it must hold to count.
+
+    An older run of that name is deleted after the block, and put back if the block raises.
+
+    Raises:
+        OutputError: if the folder exists and may not be replaced, or can't be made.
+    """
+    refuse_folder(run.path, force, is_run)
+    try:
+        with parents_made(run.path), moved_aside(run.path):
+            run.path.mkdir()
+            yield
+    except OSError as error:
+        raise OutputError(f"{run.path} can't be written ({error.strerror or error})") from error
+
+
+def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:
+    """A run by its path, or by its name under `runs_dir`.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    for path in (Path(run), runs_dir / run):
+        if (path / "config.json").is_file():
+            return RunDirectory(path)
+    raise CheckpointError(
+        f"there is no checkpoint or run {run}, nor a run of that name under {runs_dir}"
+    )
+
+
+def newest_run(runs_dir: Path) -> RunDirectory:
+    """The run that was started last.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    folders = runs_dir.iterdir() if runs_dir.is_dir() else iter(())
+    runs = [RunDirectory(path) for path in folders if path.name[0] != "." and is_run(path)]
+    if not runs:
+        raise CheckpointError(
+            f"there is no run under {runs_dir}: train a model first, or name a checkpoint"
+        )
+    return max(runs, key=lambda run: str(read_config(run.config).get("started", "")))
+
+
+def find_checkpoint(target: str | Path | None, runs_dir: Path) -> Path:
+    """A checkpoint by its path, a run's by path or name, or the newest run's if None.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if target is None:
+        return newest_run(runs_dir).checkpoint()
+    path = Path(target)
+    if path.is_file():
+        return path
+    if path.suffix == ".safetensors":
+        raise CheckpointError(f"there is no checkpoint at {path}")
+    return find_run(target, runs_dir).checkpoint()

@@ -1,0 +1,27 @@
+"""Who is told what happens in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sxvae.config import RunSettings
+from sxvae.runs.directory import RunDirectory
+
+
+class Observer:
+    """Told what happens in training; every method does nothing until a subclass says otherwise."""
+
+    def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
+        """Training starts after `done` epochs; an epoch has `steps` steps."""
+
+    def stepped(self) -> None:
+        """A step has ended."""
+
+    def epoch_ended(self, metrics: dict[str, Any]) -> None:
+        """An epoch has ended; `metrics` is its line of metrics.jsonl."""
+
+    def restarted(self, restart: dict[str, Any]) -> None:
+        """Training goes back to the end of an epoch; `restart` is its line of restarts.jsonl."""
+
+    def evaluated(self, done: float, images: int) -> None:
+        """So many of the test images are evaluated, a batch's in fractions."""

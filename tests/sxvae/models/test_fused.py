@@ -1,0 +1,125 @@
+"""The compiled way from features to samples and KL is the way of the head and the distributions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from sxvae import ProductSpace
+from sxvae.errors import NumericalError
+from sxvae.models import fused
+from sxvae.models.fused import sample_and_kl
+from sxvae.models.posterior import PosteriorHead
+
+FEATURES, BATCH = 6, 40
+
+
+def _head(dims: str, families: str = "vmf", dtype: torch.dtype = torch.float64) -> PosteriorHead:
+    torch.manual_seed(1)
+    return PosteriorHead(FEATURES, ProductSpace.parse(dims, families)).to(dtype)
+
+
+def _features(dtype: torch.dtype = torch.float64) -> Tensor:
+    """Some are large, so that concentrations are as well."""
+    torch.manual_seed(2)
+    scale = torch.logspace(-1, 2, BATCH, dtype=dtype).unsqueeze(-1)
+    return (scale * torch.randn(BATCH, FEATURES, dtype=dtype)).requires_grad_()
+
+
+def _by_distributions(head: PosteriorHead, features: Tensor) -> tuple[Tensor, Tensor]:
+    posterior = head.space.posterior(*head(features))
+    prior = head.space.prior(dtype=features.dtype)
+    return posterior.rsample(), posterior.kl_per_factor(prior)
+
+
+@pytest.mark.parametrize("dims", ["1", "2", "4", "4,4", "3,1,3,8,1", "40", "70"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_values_and_gradients_are_those_of_the_distributions(dims: str, dtype: torch.dtype) -> None:
+    head, features = _head(dims, dtype=dtype), _features(dtype)
+    torch.manual_seed(3)
+    weights = torch.randn(BATCH, head.space.ambient, dtype=dtype)
+    kl_weights = torch.randn(BATCH, len(head.space.factors), dtype=dtype)
+    found = []
+    for way in (sample_and_kl, _by_distributions):
+        torch.manual_seed(4)
+        z, kl = way(head, features)
+        total = (weights * z).sum() + (kl_weights * kl).sum()
+        gradients = torch.autograd.grad(total, [features, *head.parameters()])
+        found.append((z, kl, *gradients))
+    assert found[0][0].shape == (BATCH, head.space.ambient)
+    assert found[0][1].shape == (BATCH, len(head.space.factors))
+    tolerance = 1e-7 if dtype == torch.float64 else 1e-4
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(
+            ours, theirs, rtol=tolerance, atol=tolerance * theirs.abs().max().item()
+        )
+
+
+@pytest.mark.parametrize("dims", ["4,4", "3,1,3,8,1"])
+def test_blocks_change_nothing(dims: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, features = _head(dims), _features()
+    found = []
+    for rows in (10_000, 14):
+        monkeypatch.setattr(fused, "_ROWS", rows)
+        torch.manual_seed(4)
+        z, kl = sample_and_kl(head, features)
+        total = (z * torch.linspace(-1, 1, z.shape[1])).sum() + kl.sum()
+        gradients = torch.autograd.grad(total, [features, *head.parameters()])
+        found.append((z, kl, *gradients))
+    for whole, parts in zip(*found, strict=True):
+        torch.testing.assert_close(parts, whole)
+    assert torch.equal(found[0][0], found[1][0])
+
+
+def test_one_output_alone_has_gradients() -> None:
+    head, features = _head("4,2"), _features()
+    for place in (0, 1):
+        torch.manual_seed(4)
+        (ours,) = torch.autograd.grad(sample_and_kl(head, features)[place].square().sum(), features)
+        torch.manual_seed(4)
+        theirs = _by_distributions(head, features)[place].square().sum()
+        (expected,) = torch.autograd.grad(theirs, features)
+        torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("families", ["power-spherical", "normal", "vmf,normal"])
+def test_other_families_go_by_their_distributions(families: str) -> None:
+    head, features = _head("3,2", families), _features()
+    torch.manual_seed(4)
+    z, kl = sample_and_kl(head, features)
+    torch.manual_seed(4)
+    expected = _by_distributions(head, features)
+    assert torch.equal(z, expected[0])
+    assert torch.equal(kl, expected[1])
+
+
+def test_second_derivatives_are_refused() -> None:
+    head, features = _head("4,4"), _features()
+    z, kl = sample_and_kl(head, features)
+    (gradient,) = torch.autograd.grad(z.sum() + kl.sum(), features, create_graph=True)
+    with pytest.raises(NotImplementedError, match="first derivatives only"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_concentrations_that_are_not_finite_are_refused(value: float) -> None:
+    head, features = _head("4,4"), _features()
+    assert head.concentration is not None
+    with torch.no_grad():
+        head.concentration.bias[1] = value
+    with pytest.raises(NumericalError, match=r"R\^5 .* 40 of 80 are not"):
+        sample_and_kl(head, features)
+
+
+def test_all_chance_comes_from_pytorch() -> None:
+    head, features = _head("4,4"), _features()
+    with torch.no_grad():
+        draws = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            draws.append(sample_and_kl(head, features)[0])
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.isclose(draws[0], draws[2]).any()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+import sxvae
+from sxvae.runs.checkpoint import FORMAT_VERSION, read_checkpoint, write_checkpoint
+from sxvae.errors import CheckpointError
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+SETTINGS: dict[str, Any] = {
+    "model": {"z_dims": [2], "input_shape": [1, 2, 2]},
+    "data": {},
+    "training": {},
+}
+
+
+def _write(path: Path, **metadata: Any) -> bytes:
+    tensors: dict[str, np.ndarray] = {
+        "model.a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "optimizer.0.step": np.array(3.0, dtype=np.float32),
+        "rng.cpu": np.arange(4, dtype=np.uint8),
+    }
+    write_checkpoint(path, tensors, {"settings": SETTINGS, "epoch": 7, **metadata})
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return _write(tmp_path_factory.mktemp("small") / "x.safetensors")
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    _write(path, note="é")
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.metadata["epoch"] == 7
+    assert checkpoint.metadata["note"] == "é"
+    assert checkpoint.settings.model.z_dims == (2,)
+    assert set(checkpoint.part("model")) == {"a"}
+    np.testing.assert_array_equal(checkpoint.part("model")["a"], [[0, 1, 2], [3, 4, 5]])
+    assert checkpoint.tensors["optimizer.0.step"].shape == ()
+    assert checkpoint.tensors["rng.cpu"].dtype == np.uint8
+    assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_same_content_has_the_same_bytes(tmp_path: Path) -> None:
+    assert _write(tmp_path / "a") == _write(tmp_path / "b")
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_flipped_bit_is_refused_or_changes_nothing(
+    small: bytes, tmp_path: Path, data: st.DataObject
+) -> None:
+    position = data.draw(st.integers(0, len(small) - 1))
+    bit = data.draw(st.integers(0, 7))
+    damaged = bytearray(small)
+    damaged[position] ^= 1 << bit
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(small)
+    sound = read_checkpoint(path)
+    path.write_bytes(damaged)
+    try:
+        read = read_checkpoint(path)
+    except CheckpointError:
+        refused = True
+    else:
+        refused = False
+        assert read.metadata == sound.metadata
+        assert set(read.tensors) == set(sound.tensors)
+        for name, array in sound.tensors.items():
+            np.testing.assert_array_equal(read.tensors[name], array)
+    # Nearly every bit counts: the exceptions are letters in JSON that mean the same in both cases.
+    event(f"refused: {refused}")
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_truncated_file_is_refused(small: bytes, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(small[: data.draw(st.integers(0, len(small) - 1))])
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint(path)
+
+
+def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        read_checkpoint(tmp_path / "missing.safetensors")
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": np.zeros(3)}, foreign)
+    with pytest.raises(CheckpointError, match="not a checkpoint of sxvae"):
+        read_checkpoint(foreign)
+    foreign.write_text("not even safetensors")
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
+        read_checkpoint(foreign)
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    content = json.dumps({"format_version": FORMAT_VERSION + 1})
+    save_file({"a": np.zeros(3)}, path, metadata={"sxvae": content})
+    with pytest.raises(CheckpointError, match="install a newer sxvae"):
+        read_checkpoint(path)
+
+
+def test_released_formats_stay_readable() -> None:
+    """Fixtures are kept for good: one for each format that was ever released."""
+    model, run = sxvae.load(FIXTURES / "checkpoint_v1.safetensors")
+    assert run.model.z_dims == (2, 1)
+    assert run.data.dataset == "digits"
+    assert model.space.ambient == 5
+    total = sum(parameter.double().abs().sum().item() for parameter in model.parameters())
+    assert total == pytest.approx(160.3217893372057, rel=1e-6)
