@@ -16,10 +16,10 @@ from sxvae import load_data
 
 def main() -> None:
     data = load_data("digits")
-    test = data.fixed("test").grey(slice(None)).double()
+    test = data.for_evaluation("test").images(slice(None)).double()
     images = len(data.train)
     # Add half an image of either kind: a pixel that is never on in training may be on in a test.
-    frequency = (data.train.grey(slice(None)).double().sum(dim=0) + 0.5) / (images + 1)
+    frequency = (data.train.images(slice(None)).double().sum(dim=0) + 0.5) / (images + 1)
     likelihood = torch.distributions.Bernoulli(probs=frequency)
     independent = likelihood.log_prob(test).sum(dim=(1, 2, 3)).mean().item()
     print(f"every pixel at 1/2: {-math.log(2) * test[0].numel():.1f} nats")

@@ -39,7 +39,7 @@ def small_model() -> ProductSpaceVAE:
 
 def limit(model: ProductSpaceVAE, data: ImageData, samples: int) -> Task:
     """The decoder and log p(x given z) on given z, in parts as large as the evaluation's."""
-    x = data.test.grey(slice(None))
+    x = data.test.images(slice(None))
     z = model.prior().sample((min(samples, SAMPLES), BATCH))
 
     @torch.no_grad()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sxvae.errors import ConfigError
-from sxvae.factors import Covariance
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
+from sxvae_runtime.factors import Covariance
 
 # A Gaussian likelihood's standard deviation is at least this, so that its density is bounded. It is
 # one number for all pixels: one for each would grow without bound on pixels that never change.

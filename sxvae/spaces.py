@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sxvae.errors import ConfigError
-from sxvae.factors import COVARIANCES, FAMILIES, Covariance, Factor
+from sxvae_runtime.factors import COVARIANCES, FAMILIES, Covariance, Factor, Layout
 
 if TYPE_CHECKING:
     import torch
@@ -72,9 +72,8 @@ class ProductSpace:
             factor = Factor(family, dim, offset, covariance if family == "normal" else None)
             factors.append(factor)
             offset += factor.ambient
-        self.factors = tuple(factors)
+        self.layout = Layout(factors)
         self._hash = hash(self.factors)
-        self.ambient = offset
         self.covariance = covariance
 
     @classmethod
@@ -107,33 +106,40 @@ class ProductSpace:
         return tuple(factor.family for factor in self.factors)
 
     @property
+    def factors(self) -> tuple[Factor, ...]:
+        """In the order in which they lie in a latent vector."""
+        return self.layout.factors
+
+    @property
+    def ambient(self) -> int:
+        """The length of a latent vector."""
+        return self.layout.ambient
+
+    @property
     def spheres(self) -> tuple[int, ...]:
-        """The places of the spheres among the factors."""
-        return tuple(place for place, factor in enumerate(self.factors) if factor.is_sphere)
+        """The indices of the spheres among the factors."""
+        return self.layout.spheres
 
     @property
     def euclidean(self) -> tuple[int, ...]:
-        """The places of the Euclidean factors."""
-        return tuple(place for place, factor in enumerate(self.factors) if not factor.is_sphere)
+        """The indices of the Euclidean factors."""
+        return self.layout.euclidean
 
     @property
     def scales(self) -> int:
-        """How many numbers say the scales of all normal posteriors."""
-        return sum(factor.scales for factor in self.factors)
+        """How many numbers describe the scales of all normal posteriors."""
+        return self.layout.scales
+
+    @property
+    def groups(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """The indices of the factors that share family and dimension: one batch each."""
+        return self.layout.groups
 
     @property
     def slug(self) -> str:
         """A form that is fit for a file's name: S4xS4; cut short where there are many factors."""
         full = "x".join(factor.name.replace("^", "") for factor in self.factors)
         return full if len(full) <= 60 else f"{full[:57]}..."
-
-    @functools.cached_property
-    def groups(self) -> dict[tuple[str, int], tuple[int, ...]]:
-        """The places of the factors that share family and dimension: one batch each."""
-        groups: dict[tuple[str, int], list[int]] = {}
-        for place, factor in enumerate(self.factors):
-            groups.setdefault((factor.family, factor.dim), []).append(place)
-        return {key: tuple(places) for key, places in groups.items()}
 
     @functools.cached_property
     def _coordinates(self) -> dict[tuple[str, int], list[int]]:
@@ -146,18 +152,18 @@ class ProductSpace:
     @functools.cached_property
     def _parameters(self) -> dict[tuple[str, int], list[int]]:
         """The groups' columns among the concentrations, or among the scales if normal."""
-        starts, concentrations, scales = [], 0, 0
-        for factor in self.factors:
-            starts.append(concentrations if factor.is_sphere else scales)
-            concentrations += factor.is_sphere
-            scales += factor.scales
+        layout = self.layout
         return {
             key: [
-                starts[place] + i
-                for place in places
-                for i in range(1 if self.factors[place].is_sphere else self.factors[place].scales)
+                i
+                for index in indices
+                for i in _span(
+                    layout.concentration_slices[index]
+                    if self.factors[index].is_sphere
+                    else layout.scale_slices[index]
+                )
             ]
-            for key, places in self.groups.items()
+            for key, indices in self.groups.items()
         }
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,10 @@ SHORT_TRAINING = ("--epochs", "4", "--burn-in", "1", "--kl-warmup", "2", "--eval
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # The tests run two at a time, and small models gain nothing from a second thread.
 torch.set_num_threads(1)

@@ -56,8 +56,8 @@ def starting_codes(source: Source, images: Images | None, n: int, seed: int) -> 
     from sxvae.plotting.autoencoder import finite_codes
 
     if images is None:
-        return source.coder.sample_prior(n, seed=seed + 1)  # seed draws what replaces them
-    return finite_codes(source.coder, images.x[:n])[0]
+        return source.autoencoder.sample_prior(n, seed=seed + 1)  # seed draws what replaces them
+    return finite_codes(source.autoencoder, images.x[:n])[0]
 
 
 def end_codes(
@@ -74,7 +74,7 @@ def end_codes(
     """
     from sxvae.plotting.autoencoder import finite_codes
 
-    draws = source.coder.sample_prior(2, seed=seed)
+    draws = source.autoencoder.sample_prior(2, seed=seed)
     ends = []
     for index, draw in zip(indices, draws, strict=True):
         if index is None:
@@ -89,5 +89,5 @@ def end_codes(
                 f"there is no image {index}: there are {len(images.x)}, counted from 0"
             )
         else:
-            ends.append(finite_codes(source.coder, images.x[index : index + 1])[0][0])
+            ends.append(finite_codes(source.autoencoder, images.x[index : index + 1])[0][0])
     return ends[0], ends[1]

@@ -19,11 +19,11 @@ from rich.text import Text
 
 from sxvae.config import RunSettings
 from sxvae.runs.directory import RunDirectory
-from sxvae.training.callbacks import Observer
+from sxvae.training.callbacks import Callbacks
 from sxvae_cli.console import as_clock, remarks, say
 
 
-class PlainProgress(Observer):
+class PlainProgress(Callbacks):
     """A line an epoch, for logs and pipes."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class _BarsOverFigures(Progress):
             yield Text(self.figures, no_wrap=True, overflow="ellipsis")
 
 
-class LiveProgress(Observer):
+class LiveProgress(Callbacks):
     """A bar that moves with every step, for terminals."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from sxvae_cli.console import say
 from sxvae_runtime.manifest import MANIFEST
 
 if TYPE_CHECKING:
-    from sxvae.plotting import Coder
+    from sxvae.plotting import Autoencoder
     from sxvae.plotting.image_files import Images
 
 
@@ -25,13 +25,13 @@ class Source:
 
     Attributes:
         path: the checkpoint or bundle.
-        coder: the model.
+        autoencoder: the model.
         own_split: loads a split of the data set that the model was trained on, from a folder of
             data sets; None for a bundle, which knows no data set.
     """
 
     path: Path
-    coder: Coder
+    autoencoder: Autoencoder
     own_split: Callable[[SplitName, str | None], Images] | None
 
     def images(
@@ -69,7 +69,7 @@ class Source:
         if file is not None:
             from sxvae.plotting.image_files import read_images
 
-            return read_images(file, tuple(self.coder.input_shape))
+            return read_images(file, tuple(self.autoencoder.input_shape))
         return None if self.own_split is None else self.own_split(split or "test", data_dir)
 
     def needed_images(
@@ -118,8 +118,8 @@ def opened(
 def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
     import sxvae
     from sxvae.data import load_again
-    from sxvae.evaluation.evaluate import fitting
-    from sxvae.models.autoencoder import TorchCoder
+    from sxvae.evaluation.evaluate import prepare_data
+    from sxvae.models.autoencoder import TorchAutoencoder
     from sxvae.plotting.image_files import Images
 
     model, settings = sxvae.load(path, device=device)
@@ -127,12 +127,12 @@ def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
     def own_split(split: SplitName, data_dir: str | None) -> Images:
         """As the evaluation sees it."""
         loaded = load_again(settings.data, data_dir, lambda change: say(change, quiet))
-        data = fitting(model, loaded)
-        images = data.fixed(split)
+        data = prepare_data(model, loaded)
+        images = data.for_evaluation(split)
         labels = None if images.labels is None else images.labels.cpu().numpy()
-        return Images(images.grey(slice(None)).cpu().numpy(), labels)
+        return Images(images.images(slice(None)).cpu().numpy(), labels)
 
-    return Source(path, TorchCoder(model), own_split)
+    return Source(path, TorchAutoencoder(model), own_split)
 
 
 def chosen_run(run: str | None, runs_dir: Path, quiet: bool) -> RunDirectory:

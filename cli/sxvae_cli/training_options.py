@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sxvae import config, factors
+from sxvae import config
+from sxvae_runtime import factors
 
 _TRAINING = config.TrainingSettings()
 _DATA = config.DataSettings()

@@ -18,7 +18,6 @@ from torch import Tensor
 
 import sxvae
 from sxvae.devices import resolve_device, threads_set
-from sxvae.factors import Factor
 from sxvae.io.atomic import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
@@ -32,6 +31,7 @@ from sxvae_export.checks import (
 from sxvae_export.drift import Drift, measure, validation_images
 from sxvae_export.graphs import OPSET, ports, to_onnx
 from sxvae_export.smaller import Form, refuse_form, smaller
+from sxvae_runtime.factors import Factor
 from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
 
 

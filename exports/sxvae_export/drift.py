@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sxvae.data import load_again
 from sxvae.errors import NumericalError, OutputError
-from sxvae.evaluation.evaluate import fitting
+from sxvae.evaluation.evaluate import prepare_data
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.runs.checkpoint import Checkpoint
 from sxvae_export.checks import run_graph
@@ -92,8 +92,10 @@ def validation_images(
         ConfigError: if the run's images are no data set that can be loaded by name.
         DataError: if they can't be had, or have changed and there is no `on_change`.
     """
-    data = fitting(model, load_again(source.settings.data, data_dir, on_change))
-    images: NDArray[np.float32] = data.fixed("validation").grey(slice(0, _MOST_IMAGES)).numpy()
+    data = prepare_data(model, load_again(source.settings.data, data_dir, on_change))
+    images: NDArray[np.float32] = (
+        data.for_evaluation("validation").images(slice(0, _MOST_IMAGES)).numpy()
+    )
     return images
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sxvae.factors import Factor
+from sxvae_runtime.factors import Factor
 
 # The distribution function is tabulated on so many cells ...
 _CELLS = 256

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sxvae.factors import Factor
 from sxvae.spaces import ProductSpace
 from sxvae_export.graphs import Graph
 from sxvae_export.polar_angle import TINY, PolarAngle
+from sxvae_runtime.factors import Factor
 
 
 class SamplerGraph(Graph):

@@ -18,8 +18,8 @@ from sxvae_runtime.errors import (
 
 if TYPE_CHECKING:
     from sxvae_runtime.bundle import Bundle
+    from sxvae_runtime.factors import Factor
     from sxvae_runtime.loading import load
-    from sxvae_runtime.manifest import Factor
     from sxvae_runtime.posterior import Posterior
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 
 _HOMES = {
     "Bundle": "bundle",
-    "Factor": "manifest",
+    "Factor": "factors",
     "Posterior": "posterior",
     "load": "loading",
 }

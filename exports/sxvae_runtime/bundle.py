@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sxvae_runtime import geometry, golden, inputs, sampling
+from sxvae_runtime.factors import Factor
 from sxvae_runtime.inputs import Seed
-from sxvae_runtime.manifest import Factor, Manifest
+from sxvae_runtime.manifest import Manifest
 from sxvae_runtime.network import Network
 from sxvae_runtime.posterior import Posterior, PosteriorSampler
 from sxvae_runtime.sessions import Sessions
@@ -38,18 +39,18 @@ class Bundle:
         self._encoder = Network(sessions.open("encoder"), encoder, self._parameters, batch_size)
         self._decoder = Network(sessions.open("decoder"), decoder, ["mean"], batch_size)
         self._only_spheres = self._parameters == ["mean_direction", "concentration"]
-        self._latent = inputs.LatentCheck(manifest)
-        self._posteriors = PosteriorSampler(manifest, self._latent)
+        self._latent = inputs.LatentCheck(manifest.layout)
+        self._posteriors = PosteriorSampler(manifest.layout, self._latent)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
         """Spheres and Euclidean parts, in the order in which they lie in a latent vector."""
-        return self.manifest.factors
+        return self.manifest.layout.factors
 
     @property
     def ambient(self) -> int:
         """The length of a latent vector."""
-        return self.manifest.ambient
+        return self.manifest.layout.ambient
 
     @property
     def input_shape(self) -> tuple[int, ...]:

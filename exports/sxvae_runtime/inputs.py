@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sxvae_runtime.errors import InputError
-from sxvae_runtime.manifest import Factor, Manifest
+from sxvae_runtime.factors import Factor, Layout
 
 Seed = int | np.random.Generator | None
 
@@ -54,16 +54,16 @@ def images(x: ArrayLike, input_shape: tuple[int, ...]) -> NDArray[np.float32]:
 class LatentCheck:
     """Checks latent vectors of one space."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._ambient = manifest.ambient
-        self._factors = manifest.factors
-        self._offsets = np.array([factor.offset for factor in manifest.factors])
+    def __init__(self, layout: Layout) -> None:
+        self._ambient = layout.ambient
+        self._factors = layout.factors
+        self._offsets = np.array([factor.offset for factor in layout.factors])
         # Between which a factor's norm lies; a Euclidean one's need only be finite.
         on_sphere = (1 - _NORM_TOLERANCE, 1 + _NORM_TOLERANCE)
         finite = (0.0, math.sqrt(np.finfo(np.float32).max))
-        bounds = [on_sphere if factor.is_sphere else finite for factor in manifest.factors]
+        bounds = [on_sphere if factor.is_sphere else finite for factor in layout.factors]
         self._least_squares, self._most_squares = np.square(bounds, dtype=np.float32).T
-        slices = [factor.slice for factor in manifest.factors]
+        slices = [factor.slice for factor in layout.factors]
         self._bounds = [(part, *bound) for part, bound in zip(slices, bounds, strict=True)]
 
     def __call__(self, z: ArrayLike, name: str, ndim: int) -> NDArray[np.float32]:

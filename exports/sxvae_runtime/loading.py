@@ -9,11 +9,8 @@ from typing import Any
 from sxvae_runtime import inputs
 from sxvae_runtime.bundle import Bundle
 from sxvae_runtime.errors import BundleError
-from sxvae_runtime.manifest import Factor, Manifest, read_manifest
-from sxvae_runtime.sampling import SPHERICAL_FAMILIES
+from sxvae_runtime.manifest import Manifest, read_manifest
 from sxvae_runtime.sessions import Sessions
-
-_COVARIANCES = ("single", "diagonal", "full")
 
 _Ports = dict[str, tuple[int | str, ...]]
 
@@ -49,35 +46,8 @@ def load(
     for name in ("encoder", "decoder"):
         if name not in manifest.graphs:
             raise BundleError(f"{folder} has no {name} graph; export the bundle again")
-    _check_factors(folder, manifest)
     _check_ports(folder, manifest)
     return Bundle(folder, manifest, Sessions(folder, manifest, providers, threads), batch_size)
-
-
-def _check_factors(folder: Path, manifest: Manifest) -> None:
-    offset = 0
-    for factor in manifest.factors:
-        _check_known(folder, factor)
-        coordinates = factor.dim + 1 if factor.is_sphere else factor.dim
-        if factor.dim < 1 or (factor.offset, factor.ambient) != (offset, coordinates):
-            raise BundleError(
-                f"{folder}: the manifest's factors do not lie side by side, m + 1 coordinates for "
-                "S^m and m for R^m; export the bundle again"
-            )
-        offset += factor.ambient
-
-
-def _check_known(folder: Path, factor: Factor) -> None:
-    if factor.family not in (*SPHERICAL_FAMILIES, "normal"):
-        raise BundleError(
-            f"{folder}: the manifest's family {factor.family!r} is not known; install a newer "
-            "sxvae_runtime"
-        )
-    if not factor.is_sphere and factor.covariance not in _COVARIANCES:
-        raise BundleError(
-            f"{folder}: the manifest's covariance {factor.covariance!r} is not known; install a "
-            "newer sxvae_runtime"
-        )
 
 
 def _check_ports(folder: Path, manifest: Manifest) -> None:
@@ -92,11 +62,12 @@ def _check_ports(folder: Path, manifest: Manifest) -> None:
 
 def _ports(manifest: Manifest) -> dict[str, tuple[_Ports, _Ports]]:
     """The inputs and outputs that each graph of this model has."""
+    layout = manifest.layout
     image: tuple[int | str, ...] = ("batch", *manifest.input_shape)
-    latent = {"z": ("batch", manifest.ambient)}
-    posterior = {"mean_direction": manifest.ambient, "concentration": len(manifest.spheres)}
-    parameters = _vectors({**posterior, "scale": manifest.scales})
-    noise = _vectors({"uniform": len(manifest.spheres), "normal": manifest.ambient})
+    latent = {"z": ("batch", layout.ambient)}
+    posterior = {"mean_direction": layout.ambient, "concentration": len(layout.spheres)}
+    parameters = _vectors({**posterior, "scale": layout.scales})
+    noise = _vectors({"uniform": len(layout.spheres), "normal": layout.ambient})
     return {
         "encoder": ({"x": image}, parameters),
         "decoder": ({**latent}, {"mean": image}),

@@ -6,57 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sxvae_runtime.errors import BundleError, BundleNotFoundError
+from sxvae_runtime.factors import COVARIANCES, FAMILIES, Factor, Layout
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 
-@dataclass(frozen=True)
-class Factor:
-    """One sphere S^m of the latent space, or one Euclidean part R^m.
-
-    Attributes:
-        family: the posterior's family: "vmf" or "power-spherical" on a sphere, or "normal".
-        dim: its dimension m.
-        ambient: the number of its coordinates, m + 1 for a sphere and m for a Euclidean part.
-        offset: where they start in a latent vector.
-        covariance: of a normal posterior: "single", "diagonal" or "full"; None on a sphere.
-    """
-
-    family: str
-    dim: int
-    ambient: int
-    offset: int
-    covariance: str | None = None
-
-    @property
-    def is_sphere(self) -> bool:
-        """Whether its points have norm 1."""
-        return self.family != "normal"
-
-    @property
-    def scales(self) -> int:
-        """How many numbers say a normal posterior's scale; 0 on a sphere.
-
-        One standard deviation, m of them, or the m x m entries of a Cholesky factor.
-        """
-        sizes = {"single": 1, "diagonal": self.dim, "full": self.dim**2}
-        return 0 if self.covariance is None else sizes[self.covariance]
-
-    @property
-    def slice(self) -> slice:
-        """Its coordinates in a latent vector."""
-        return slice(self.offset, self.offset + self.ambient)
-
-    @property
-    def name(self) -> str:
-        """As in the literature: S^4, R^5."""
-        return f"{'S' if self.is_sphere else 'R'}^{self.dim}"
+class UnknownFactorError(ValueError):
+    """A factor that only newer versions know."""
 
 
 @dataclass(frozen=True)
@@ -79,33 +40,18 @@ class Manifest:
     """What a bundle holds.
 
     Attributes:
-        factors: in the order in which they lie in a latent vector.
+        layout: the factors, and where they lie in a latent vector.
         input_shape: (C, H, W) of an image.
         graphs: "encoder", "decoder" and "sampler"; older bundles have no sampler.
         golden: the name of the file of example inputs and outputs.
         content: the whole manifest as parsed.
     """
 
-    factors: tuple[Factor, ...]
+    layout: Layout
     input_shape: tuple[int, ...]
     graphs: dict[str, Graph]
     golden: str
     content: dict[str, Any]
-
-    @cached_property
-    def ambient(self) -> int:
-        """The length of a latent vector."""
-        return sum(factor.ambient for factor in self.factors)
-
-    @cached_property
-    def spheres(self) -> tuple[int, ...]:
-        """The places of the spheres among the factors."""
-        return tuple(place for place, factor in enumerate(self.factors) if factor.is_sphere)
-
-    @cached_property
-    def scales(self) -> int:
-        """How many numbers say the scales of all normal posteriors."""
-        return sum(factor.scales for factor in self.factors)
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -151,6 +97,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{path} does not match its own checksum; export the bundle again")
     try:
         manifest = _parse(content)
+    except UnknownFactorError as error:
+        raise BundleError(f"{path}: {error}; install a newer sxvae_runtime") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path} is incomplete ({error!r}); export the bundle again") from error
     for entry in (*content["graphs"].values(), content["golden"]):
@@ -160,7 +108,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _parse(content: Mapping[str, Any]) -> Manifest:
     return Manifest(
-        factors=tuple(_factor(entry) for entry in content["factors"]),
+        layout=_layout(content["factors"]),
         input_shape=tuple(int(n) for n in content["input_shape"]),
         graphs={
             name: Graph(str(graph["file"]), _ports(graph["inputs"]), _ports(graph["outputs"]))
@@ -171,15 +119,37 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
     )
 
 
+def _layout(entries: list[Mapping[str, Any]]) -> Layout:
+    """The factors, which must lie side by side.
+
+    Raises:
+        UnknownFactorError: if a family or covariance is not known here.
+        ValueError: if they do not lie side by side.
+    """
+    factors: list[Factor] = []
+    offset = 0
+    for entry in entries:
+        factor = _factor(entry)
+        stated = (int(entry["offset"]), int(entry["ambient"]))
+        if factor.dim < 1 or stated != (offset, factor.ambient):
+            raise ValueError(
+                "the factors do not lie side by side, m + 1 coordinates for S^m and m for R^m"
+            )
+        factors.append(factor)
+        offset += factor.ambient
+    return Layout(factors)
+
+
 def _factor(entry: Mapping[str, Any]) -> Factor:
-    family = str(entry["family"])
-    return Factor(
-        family,
-        int(entry["dim"]),
-        int(entry["ambient"]),
-        int(entry["offset"]),
-        str(entry["covariance"]) if family == "normal" else None,
-    )
+    family, dim, offset = str(entry["family"]), int(entry["dim"]), int(entry["offset"])
+    if family not in FAMILIES:
+        raise UnknownFactorError(f"the family {family!r} is not known")
+    if family != "normal":
+        return Factor(family, dim, offset)
+    for covariance in COVARIANCES:
+        if entry["covariance"] == covariance:
+            return Factor(family, dim, offset, covariance)
+    raise UnknownFactorError(f"the covariance {entry['covariance']!r} is not known")
 
 
 def _ports(entries: list[Mapping[str, Any]]) -> dict[str, tuple[int | str, ...]]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sxvae_runtime import inputs, sampling
 from sxvae_runtime.errors import InputError
+from sxvae_runtime.factors import Layout
 from sxvae_runtime.inputs import LatentCheck
-from sxvae_runtime.manifest import Manifest
 
 
 class Posterior(NamedTuple):
@@ -48,14 +48,14 @@ class PosteriorSampler:
     """Draws from the posteriors of one model.
 
     Args:
-        manifest: the model's.
+        layout: the model's.
         latent: the check of its latent vectors.
     """
 
-    def __init__(self, manifest: Manifest, latent: LatentCheck) -> None:
-        self._manifest = manifest
+    def __init__(self, layout: Layout, latent: LatentCheck) -> None:
+        self._layout = layout
         self._latent = latent
-        self._spheres_alike = _spheres_alike(manifest)
+        self._spheres_alike = _spheres_alike(layout)
 
     def draw(self, q: Posterior, samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Latent vectors, shape (samples, n, ambient).
@@ -74,7 +74,7 @@ class PosteriorSampler:
         """`q` with everything checked but what the samplers check."""
         q = Posterior(*q)
         loc = self._latent(q.mean_direction, "mean_direction", 2)
-        n, spheres, scales = len(loc), len(self._manifest.spheres), self._manifest.scales
+        n, spheres, scales = len(loc), len(self._layout.spheres), self._layout.scales
         concentration = inputs.parameters(q.concentration, "concentration", (n, spheres))
         if q.scale is None and scales == 0:
             return Posterior(loc, concentration, None)
@@ -99,27 +99,25 @@ class PosteriorSampler:
         rng: np.random.Generator,
     ) -> None:
         """Fill in the Euclidean coordinates."""
-        start = 0
-        for place, factor in enumerate(self._manifest.factors):
+        for index, part in enumerate(self._layout.scale_slices):
+            factor = self._layout.factors[index]
             if factor.covariance is None:
                 continue
-            end = start + factor.scales
-            scale = inputs.normal_scale(scales[:, start:end], place, factor)
+            scale = inputs.normal_scale(scales[:, part], index, factor)
             means = loc[:, factor.slice]
             drawn = sampling.sample_normal(means, scale, factor.covariance, len(z), rng)
             z[..., factor.slice] = drawn
-            start = end
 
 
-def _spheres_alike(manifest: Manifest) -> list[_SpheresAlike]:
+def _spheres_alike(layout: Layout) -> list[_SpheresAlike]:
     """In the order in which each family and dimension comes first."""
-    groups: dict[tuple[str, int], list[int]] = {}
-    for order, place in enumerate(manifest.spheres):
-        factor = manifest.factors[place]
-        groups.setdefault((factor.family, factor.ambient), []).append(order)
     alike = []
-    for (family, ambient), orders in groups.items():
-        offsets = [manifest.factors[manifest.spheres[order]].offset for order in orders]
-        columns = np.add.outer(offsets, np.arange(ambient))
-        alike.append(_SpheresAlike(family, np.array(orders), columns))
+    for (family, _), indices in layout.groups.items():
+        factors = [layout.factors[index] for index in indices]
+        if factors[0].is_sphere:
+            orders = [layout.concentration_slices[index].start for index in indices]
+            columns = np.add.outer(
+                [factor.offset for factor in factors], np.arange(factors[0].ambient)
+            )
+            alike.append(_SpheresAlike(family, np.array(orders), columns))
     return alike

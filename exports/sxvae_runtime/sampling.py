@@ -198,4 +198,3 @@ _GAPS: dict[str, Callable[[Floats, int, np.random.Generator], Floats]] = {
     "vmf": _von_mises_fisher_gaps,
     "power-spherical": _power_spherical_gaps,
 }
-SPHERICAL_FAMILIES = tuple(_GAPS)

@@ -35,7 +35,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def grey(self, index: Tensor | slice) -> Tensor:
+    def images(self, index: Tensor | slice) -> Tensor:
         """Images in [0, 1], float32, shape (batch, C, H, W)."""
         return self.pixels[index].to(torch.float32) / self.scale
 
@@ -99,7 +99,7 @@ class ImageData:
                 self._check_binary(name)
         return self
 
-    def fixed(self, name: SplitName) -> Split:
+    def for_evaluation(self, name: SplitName) -> Split:
         """A split binarised once with a constant seed: what a Bernoulli likelihood is evaluated on.
 
         Where binarisation is "none" it is the split as it is.
@@ -121,15 +121,15 @@ class ImageData:
 
     def for_training(self) -> Split:
         """The training images, binarised already where the mask is fixed."""
-        return self.fixed("train") if self.settings.binarization == "fixed" else self.train
+        return self.for_evaluation("train") if self.settings.binarization == "fixed" else self.train
 
     def training_batch(self, split: Split, index: Tensor) -> Tensor:
         """A batch as the model sees it, float32: binarised anew where that is "dynamic"."""
         if self.settings.binarization != "dynamic":
-            return split.grey(index)
+            return split.images(index)
         if split.pixels.device.type == "cpu":
             return _binarized(split, index)
-        return torch.bernoulli(split.grey(index))
+        return torch.bernoulli(split.images(index))
 
     def _check_binary(self, name: SplitName) -> None:
         split = self.split(name)

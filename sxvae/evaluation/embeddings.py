@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from sxvae.config import SplitName
 from sxvae.data import ImageData, Split
 from sxvae.errors import ConfigError
-from sxvae.evaluation.evaluate import fitting
+from sxvae.evaluation.evaluate import prepare_data
 from sxvae.io.atomic import write_atomically
 from sxvae.models.posterior import PosteriorParameters
 from sxvae.models.vae import ProductSpaceVAE, evaluating
@@ -73,7 +73,7 @@ def embed(
     Raises:
         DataError: if the images do not fit the model.
     """
-    images = fitting(model, data).fixed(split)
+    images = prepare_data(model, data).for_evaluation(split)
     count = len(images) if limit is None else min(limit, len(images))
     device = next(model.parameters()).device
     parameters: list[PosteriorParameters] = []
@@ -100,7 +100,7 @@ def posterior_parameters(
     """The posterior parameters of the images at `index`, a batch at a time."""
     device = next(model.parameters()).device
     for part in index.split(_BATCH):
-        yield model.posterior_parameters(images.grey(part).to(device))
+        yield model.posterior_parameters(images.images(part).to(device))
 
 
 def check_format(path: Path) -> None:

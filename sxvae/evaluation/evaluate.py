@@ -70,7 +70,7 @@ class Evaluation:
         return dataclasses.asdict(self)
 
 
-def fitting(model: ProductSpaceVAE, data: ImageData) -> ImageData:
+def prepare_data(model: ProductSpaceVAE, data: ImageData) -> ImageData:
     """The data as the model's likelihood takes them.
 
     Raises:
@@ -119,14 +119,14 @@ def evaluate(
     for name, value in (("samples", samples), ("limit", limit), ("memory", memory)):
         if value is not None and value < 1:
             raise ConfigError(f"{name}: at least 1 is needed, not {value}")
-    data = fitting(model, data)
-    images = data.fixed(split)
+    data = prepare_data(model, data)
+    images = data.for_evaluation(split)
     device = next(model.parameters()).device
     count = len(images) if limit is None else min(limit, len(images))
     batches = []
     with evaluating(model), seeded(seed, "evaluation", device):
         for batch in slices(count, _BATCH):
-            x = images.grey(batch).to(device)
+            x = images.images(batch).to(device)
             report = _reporting(on_progress, batch, count)
             batches.append(model.importance_terms(x, samples, memory=memory, on_progress=report))
     terms = ImportanceTerms(*(torch.cat(parts).double() for parts in zip(*batches, strict=True)))

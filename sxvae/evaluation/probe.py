@@ -12,7 +12,7 @@ from sxvae.config import SplitName
 from sxvae.data import ImageData, Split
 from sxvae.errors import ConfigError, DataError
 from sxvae.evaluation.embeddings import posterior_parameters
-from sxvae.evaluation.evaluate import fitting
+from sxvae.evaluation.evaluate import prepare_data
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 
 LABELLED = (100, 600, 1_000)
@@ -49,8 +49,8 @@ def probe(
         DataError: if the images have no labels, do not fit the model, or are fewer than 100.
     """
     check_probe(data, split)
-    data = fitting(model, data)
-    train, target = data.fixed("train"), data.fixed(split)
+    data = prepare_data(model, data)
+    train, target = data.for_evaluation("train"), data.for_evaluation(split)
     assert train.labels is not None
     assert target.labels is not None
     numbers = [number for number in LABELLED if number <= len(train)]

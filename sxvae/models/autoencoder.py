@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sxvae.factors import Factor
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.plotting.autoencoder import Floats
 from sxvae.randomness import seeded
+from sxvae_runtime.factors import Factor
 
 _BATCH = 500
 
 
-class TorchCoder:
-    """A `sxvae.plotting.Coder` over a model, on the model's device.
+class TorchAutoencoder:
+    """A `sxvae.plotting.Autoencoder` over a model, on the model's device.
 
     Args:
         model: put into evaluation mode for each call, and back afterwards.

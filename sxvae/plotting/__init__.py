@@ -1,8 +1,8 @@
 """Pictures of models and runs. Needs no PyTorch, and matplotlib only where a figure is drawn.
 
-A figure function takes a `Coder` (`sxvae.models.autoencoder.TorchCoder(model)`, or what
-`sxvae_runtime.load` returns) and returns a matplotlib `Figure`. Names are imported when they are
-first used (PEP 562).
+A figure function takes an `Autoencoder` and returns a matplotlib `Figure`. An autoencoder is what
+`sxvae_runtime.load` returns, or `sxvae.models.autoencoder.TorchAutoencoder(model)`. Names are
+imported when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sxvae.plotting.autoencoder import Coder as Coder
+    from sxvae.plotting.autoencoder import Autoencoder as Autoencoder
     from sxvae.plotting.embeddings import embedding as embedding
     from sxvae.plotting.grid import image_grid as image_grid
     from sxvae.plotting.grid import save_png as save_png
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sxvae.plotting.style import save_figure as save_figure
 
 _HOMES = {
-    "Coder": "autoencoder",
+    "Autoencoder": "autoencoder",
     "concentrations": "statistics",
     "embedding": "embeddings",
     "image_grid": "grid",
@@ -40,7 +40,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "Coder",
+    "Autoencoder",
     "concentrations",
     "embedding",
     "image_grid",

@@ -9,38 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sxvae.errors import ConfigError, DataError, NumericalError
-from sxvae.factors import SPHERICAL_FAMILIES
+from sxvae_runtime.factors import Factor
 
 Floats = NDArray[np.float32]
 
 _FAMILY_NAMES = {"vmf": "vMF", "power-spherical": "power spherical", "normal": "normal"}
 
 
-class CodedFactor(Protocol):
-    """One sphere or Euclidean part of a latent vector."""
+class Autoencoder(Protocol):
+    """An encoder and a decoder: `sxvae_runtime.Bundle` or sxvae.models' `TorchAutoencoder`."""
 
     @property
-    def family(self) -> str:
-        """The posterior's family; "normal" is Euclidean."""
-
-    @property
-    def dim(self) -> int:
-        """The manifold's dimension m."""
-
-    @property
-    def ambient(self) -> int:
-        """The number of its coordinates."""
-
-    @property
-    def slice(self) -> slice:
-        """Its coordinates in the latent vector."""
-
-
-class Coder(Protocol):
-    """An encoder and a decoder: a `sxvae_runtime.Bundle` or a `TorchCoder` of sxvae.models."""
-
-    @property
-    def factors(self) -> Sequence[CodedFactor]:
+    def factors(self) -> Sequence[Factor]:
         """In the order in which they lie in a latent vector."""
 
     @property
@@ -61,28 +41,23 @@ class Coder(Protocol):
         """Draws from the prior, shape (n, ambient)."""
 
 
-def is_sphere(factor: CodedFactor) -> bool:
-    """Whether it is a sphere."""
-    return factor.family in SPHERICAL_FAMILIES
-
-
-def symbol(factor: CodedFactor) -> str:
+def symbol(factor: Factor) -> str:
     """As in the literature, for a figure: S^4 or R^5 in mathematical type."""
-    return rf"${'S' if is_sphere(factor) else 'R'}^{{{factor.dim}}}$"
+    return rf"${factor.name[0]}^{{{factor.dim}}}$"
 
 
-def row_name(factors: Sequence[CodedFactor], place: int) -> str:
+def row_name(factors: Sequence[Factor], place: int) -> str:
     """A factor's name beside a row of images, on two lines; factors are counted from 1."""
     return f"factor {place + 1}\n{symbol(factors[place])}"
 
 
-def panel_name(factors: Sequence[CodedFactor], place: int) -> str:
+def panel_name(factors: Sequence[Factor], place: int) -> str:
     """A factor's name above a panel, with its family."""
     family = _FAMILY_NAMES.get(factors[place].family, factors[place].family)
     return f"factor {place + 1}: {symbol(factors[place])} ({family})"
 
 
-def chosen_places(factors: Sequence[CodedFactor], places: Iterable[int] | None) -> list[int]:
+def chosen_places(factors: Sequence[Factor], places: Iterable[int] | None) -> list[int]:
     """The places of the factors to show: those asked for, all if None.
 
     Raises:
@@ -96,17 +71,17 @@ def chosen_places(factors: Sequence[CodedFactor], places: Iterable[int] | None) 
     return chosen
 
 
-def finite_codes(coder: Coder, x: Floats) -> tuple[Floats, Floats, Floats | None]:
+def finite_codes(autoencoder: Autoencoder, x: Floats) -> tuple[Floats, Floats, Floats | None]:
     """Encode images.
 
     Raises:
         DataError: if there is none, or their shape is not the model's.
         NumericalError: if a code is not finite.
     """
-    if len(x) == 0 or x.shape[1:] != tuple(coder.input_shape):
-        needed = ", ".join(map(str, coder.input_shape))
+    if len(x) == 0 or x.shape[1:] != tuple(autoencoder.input_shape):
+        needed = ", ".join(map(str, autoencoder.input_shape))
         raise DataError(f"the images have the shape {x.shape}; (n, {needed}) is needed")
-    codes = coder.encode(x)
+    codes = autoencoder.encode(x)
     if not all(part is None or np.isfinite(part).all() for part in codes):
         raise NumericalError(
             "the encoder gives values that are not finite: the model's weights have diverged"
@@ -114,23 +89,23 @@ def finite_codes(coder: Coder, x: Floats) -> tuple[Floats, Floats, Floats | None
     return codes
 
 
-def one_code(coder: Coder, z: NDArray[Any]) -> Floats:
+def one_code(autoencoder: Autoencoder, z: NDArray[Any]) -> Floats:
     """A latent vector as float32.
 
     Raises:
         DataError: if it has another length.
     """
-    if z.shape != (coder.ambient,):
-        raise DataError(f"the code has the shape {z.shape}; ({coder.ambient},) is needed")
+    if z.shape != (autoencoder.ambient,):
+        raise DataError(f"the code has the shape {z.shape}; ({autoencoder.ambient},) is needed")
     return z.astype(np.float32)
 
 
-def some_codes(coder: Coder, z: NDArray[Any]) -> Floats:
+def some_codes(autoencoder: Autoencoder, z: NDArray[Any]) -> Floats:
     """Latent vectors as float32.
 
     Raises:
         DataError: if there is none or they have another length.
     """
-    if z.ndim != 2 or len(z) == 0 or z.shape[1] != coder.ambient:
-        raise DataError(f"the codes have the shape {z.shape}; (n, {coder.ambient}) is needed")
+    if z.ndim != 2 or len(z) == 0 or z.shape[1] != autoencoder.ambient:
+        raise DataError(f"the codes have the shape {z.shape}; (n, {autoencoder.ambient}) is needed")
     return z.astype(np.float32)

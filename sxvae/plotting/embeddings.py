@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from sxvae.errors import DataError
 from sxvae.plotting.autoencoder import (
-    CodedFactor,
-    Coder,
+    Autoencoder,
     Floats,
     finite_codes,
-    is_sphere,
     panel_name,
 )
-from sxvae.plotting.geometry import Points, hammer, principal, principal_geodesics, unit
+from sxvae.plotting.geometry import hammer, principal, principal_geodesics
 from sxvae.plotting.panels import panels
 from sxvae.plotting.style import GREY, class_styles, styled
+from sxvae_runtime.factors import Factor
+from sxvae_runtime.geometry import Points, unit
 
 # The order in which points are drawn, so that no class lies on top because it is the last.
 _SHUFFLE_SEED = 0
@@ -36,7 +36,7 @@ _COLUMNS, _PANEL_HEIGHT = 2, 2.8
 
 
 @styled
-def embedding(coder: Coder, x: Floats, labels: NDArray[Any] | None = None) -> Figure:
+def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None = None) -> Figure:
     """The mean codes of images.
 
     S^1 is drawn as a knob: rings around the circle, one for each class, the first outermost, as
@@ -46,7 +46,7 @@ def embedding(coder: Coder, x: Floats, labels: NDArray[Any] | None = None) -> Fi
     components, with the share of the variance that these hold.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         x: images in [0, 1], shape (n, C, H, W).
         labels: a class for each image, shape (n,); None draws all points alike.
 
@@ -57,9 +57,9 @@ def embedding(coder: Coder, x: Floats, labels: NDArray[Any] | None = None) -> Fi
     """
     if labels is not None and labels.shape != (len(x),):
         raise DataError(f"the labels have the shape {labels.shape}; ({len(x)},) is needed")
-    loc = finite_codes(coder, x)[0].astype(np.float64)
+    loc = finite_codes(autoencoder, x)[0].astype(np.float64)
     classes = _Classes(len(x), labels)
-    factors = coder.factors
+    factors = autoencoder.factors
     figure, axes = panels(len(factors), _COLUMNS, _PANEL_HEIGHT)
     for place, panel in enumerate(axes):
         panel.set_title(panel_name(factors, place))
@@ -133,8 +133,8 @@ class _Classes:
         )
 
 
-def _draw(panel: Axes, factor: CodedFactor, points: Points, classes: _Classes) -> None:
-    if is_sphere(factor):
+def _draw(panel: Axes, factor: Factor, points: Points, classes: _Classes) -> None:
+    if factor.is_sphere:
         draw = {1: _knob, 2: _globe}.get(factor.dim, _geodesics)
     else:
         draw = {1: _rows, 2: _plane}.get(factor.dim, _components)

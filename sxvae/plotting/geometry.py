@@ -1,4 +1,4 @@
-"""Great circles, means and maps of hyperspheres, in closed form where there is one.
+"""Means and maps of hyperspheres, in closed form where there is one.
 
 Points are unit vectors of R^p, the last axis; angles are radians.
 """
@@ -8,66 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from sxvae_runtime.geometry import Points, angle_between, unit
 
-# Below this sine two points are the same or opposite, and no direction between them is defined.
+# Below this norm a mean of points has no direction.
 _DEGENERATE = 1e-6
 _MEAN_TOLERANCE = 1e-10
 _MEAN_ROUNDS = 200
-
-
-def unit(points: Points) -> Points:
-    """Scaled to norm 1."""
-    scaled: Points = points / np.linalg.norm(points, axis=-1, keepdims=True)
-    return scaled
-
-
-def angle_between(one: Points, other: Points) -> Points:
-    """The angle from 0 to pi, exact for near and for opposite points."""
-    angle: Points = 2 * np.arctan2(
-        np.linalg.norm(one - other, axis=-1), np.linalg.norm(one + other, axis=-1)
-    )
-    return angle
-
-
-def tangent_towards(start: Points, end: Points) -> Points:
-    """The unit tangent at `start`, shape (p,), of the great circle to `end`.
-
-    Where the two are the same or opposite every direction will do: one along a coordinate axis is
-    taken.
-    """
-    tangent = end - (start @ end) * start
-    if np.linalg.norm(tangent) < _DEGENERATE:
-        axis = np.zeros_like(start)
-        axis[np.argmin(np.abs(start))] = 1
-        tangent = axis - (start @ axis) * start
-    return unit(tangent)
-
-
-def along_circle(start: Points, tangent: Points, angles: Points) -> Points:
-    """The points at `angles`, shape (n,), from `start` along a great circle, shape (n, p)."""
-    points: Points = np.cos(angles)[:, None] * start + np.sin(angles)[:, None] * tangent
-    return points
-
-
-def great_circle(start: Points, end: Points, steps: int, long_way: bool = False) -> Points:
-    """Points at equal angles from one point to another, both included.
-
-    Args:
-        start: shape (p,).
-        end: shape (p,).
-        steps: how many, at least 2.
-        long_way: take the other, longer arc of the same circle.
-
-    Returns:
-        Shape (steps, p).
-    """
-    angle = float(angle_between(start, end)) - (2 * np.pi if long_way else 0)
-    path = along_circle(start, tangent_towards(start, end), np.linspace(0, angle, steps))
-    path[0], path[-1] = start, end
-    return path
 
 
 def logarithm(base: Points, points: Points) -> Points:

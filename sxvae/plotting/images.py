@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from sxvae.errors import ConfigError
 from sxvae.plotting.autoencoder import (
-    Coder,
+    Autoencoder,
     Floats,
     chosen_places,
     finite_codes,
-    is_sphere,
     one_code,
     row_name,
     some_codes,
@@ -26,11 +25,13 @@ from sxvae.plotting.tiles import Block, tile_figure
 _PAIRS_IN_A_ROW = 10
 
 
-def samples(coder: Coder, n: int = 64, *, columns: int | None = None, seed: int = 0) -> Figure:
+def samples(
+    autoencoder: Autoencoder, n: int = 64, *, columns: int | None = None, seed: int = 0
+) -> Figure:
     """Decoded draws from the prior.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         n: how many.
         columns: images in a row; as many as make the picture about square if None.
         seed: of the draws.
@@ -41,16 +42,16 @@ def samples(coder: Coder, n: int = 64, *, columns: int | None = None, seed: int 
     """
     _at_least(1, n, "n")
     columns = min(n, columns or int(np.ceil(np.sqrt(n))))
-    decoded = coder.decode(coder.sample_prior(n, seed=seed))
+    decoded = autoencoder.decode(autoencoder.sample_prior(n, seed=seed))
     rows = [decoded[start : start + columns] for start in range(0, n, columns)]
     return tile_figure([Block(rows)])
 
 
-def reconstructions(coder: Coder, x: Floats) -> Figure:
+def reconstructions(autoencoder: Autoencoder, x: Floats) -> Figure:
     """Originals, and below each the image that its mean code decodes to.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         x: images in [0, 1], shape (n, C, H, W).
 
     Raises:
@@ -58,7 +59,7 @@ def reconstructions(coder: Coder, x: Floats) -> Figure:
             3 channels.
         NumericalError: if a code or a decoded value is not finite.
     """
-    decoded = coder.decode(finite_codes(coder, x)[0])
+    decoded = autoencoder.decode(finite_codes(autoencoder, x)[0])
     pairs = np.stack([x, decoded])
     return tile_figure(
         [
@@ -69,7 +70,7 @@ def reconstructions(coder: Coder, x: Floats) -> Figure:
 
 
 def interpolation(
-    coder: Coder,
+    autoencoder: Autoencoder,
     start: NDArray[Any],
     end: NDArray[Any],
     *,
@@ -82,7 +83,7 @@ def interpolation(
     Spheres are walked along great circles, Euclidean factors along straight lines.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         start: a latent vector, shape (ambient,).
         end: a latent vector, shape (ambient,).
         steps: images in a row, both ends included.
@@ -95,31 +96,33 @@ def interpolation(
         DataError: if a code has another length.
     """
     _at_least(2, steps, "steps")
-    start, end = one_code(coder, start), one_code(coder, end)
-    if long_way and not any(is_sphere(factor) for factor in coder.factors):
+    start, end = one_code(autoencoder, start), one_code(autoencoder, end)
+    if long_way and not any(factor.is_sphere for factor in autoencoder.factors):
         raise ConfigError(
             "there is no long way: this space has no sphere, and straight lines go one way only"
         )
-    rows = [(row_name(coder.factors, p), [p]) for p in chosen_places(coder.factors, factors)]
-    if len(coder.factors) > 1 and factors is None:
-        rows.append(("all factors", list(range(len(coder.factors)))))
+    rows = [
+        (row_name(autoencoder.factors, p), [p]) for p in chosen_places(autoencoder.factors, factors)
+    ]
+    if len(autoencoder.factors) > 1 and factors is None:
+        rows.append(("all factors", list(range(len(autoencoder.factors)))))
     blocks = []
     for label, moving in rows:
         path = interpolation_path(
-            coder.factors, start, end, steps, moving=moving, long_way=long_way
+            autoencoder.factors, start, end, steps, moving=moving, long_way=long_way
         )
-        blocks.append(Block([coder.decode(path)], (label,)))
+        blocks.append(Block([autoencoder.decode(path)], (label,)))
     labels = ["start", *[""] * (steps - 2), "end"]
     return tile_figure(blocks, columns=labels)
 
 
-def circle_places(coder: Coder) -> list[int]:
+def circle_places(autoencoder: Autoencoder) -> list[int]:
     """The places of the factors that are circles, S^1."""
-    return [p for p, f in enumerate(coder.factors) if is_sphere(f) and f.dim == 1]
+    return [p for p, f in enumerate(autoencoder.factors) if f.is_sphere and f.dim == 1]
 
 
 def turn(
-    coder: Coder,
+    autoencoder: Autoencoder,
     codes: NDArray[Any],
     *,
     steps: int = 12,
@@ -133,7 +136,7 @@ def turn(
     and the angle is that from the code.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         codes: latent vectors, shape (n, ambient).
         steps: images in a row, at equal angles.
         factors: the places, from 0, of the spheres to turn; every circle if None.
@@ -145,29 +148,33 @@ def turn(
         DataError: if the codes have another length.
     """
     _at_least(2, steps, "steps")
-    codes = some_codes(coder, codes)
-    places = circle_places(coder) if factors is None else chosen_places(coder.factors, factors)
+    codes = some_codes(autoencoder, codes)
+    places = (
+        circle_places(autoencoder)
+        if factors is None
+        else chosen_places(autoencoder.factors, factors)
+    )
     if not places:
         raise ConfigError(
             "there is no circle to turn around: this space has no factor S^1; name a larger sphere "
             "to follow one of its great circles"
         )
     for place in places:
-        if not is_sphere(coder.factors[place]):
+        if not autoencoder.factors[place].is_sphere:
             raise ConfigError(f"factor {place + 1} is Euclidean: only spheres can be turned around")
     angles = np.linspace(0, 2 * np.pi, steps, endpoint=False, dtype=np.float32)
-    draws = coder.sample_prior(len(codes), seed=seed)
+    draws = autoencoder.sample_prior(len(codes), seed=seed)
     blocks = []
     for place in places:
-        factor = coder.factors[place]
+        factor = autoencoder.factors[place]
         paths = [turn_path(factor, z, angles, d) for z, d in zip(codes, draws, strict=True)]
-        rows = [coder.decode(path) for path in paths]
-        blocks.append(Block(rows, (row_name(coder.factors, place),)))
+        rows = [autoencoder.decode(path) for path in paths]
+        blocks.append(Block(rows, (row_name(autoencoder.factors, place),)))
     return tile_figure(blocks, columns=[f"{np.degrees(angle):.0f}°" for angle in angles])
 
 
 def swap(
-    coder: Coder,
+    autoencoder: Autoencoder,
     codes: NDArray[Any],
     *,
     draws: int = 8,
@@ -180,7 +187,7 @@ def swap(
     each other one the factor has the same drawn code in all rows.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         codes: latent vectors, shape (n, ambient).
         draws: how many.
         factors: the places, from 0, of the factors to replace; all if None.
@@ -191,15 +198,17 @@ def swap(
         DataError: if the codes have another length.
     """
     _at_least(1, draws, "draws")
-    codes = some_codes(coder, codes)
-    drawn = coder.sample_prior(draws, seed=seed)
+    codes = some_codes(autoencoder, codes)
+    drawn = autoencoder.sample_prior(draws, seed=seed)
     blocks = []
-    for place in chosen_places(coder.factors, factors):
+    for place in chosen_places(autoencoder.factors, factors):
         rows = [
-            coder.decode(np.concatenate([z[None], swapped(coder.factors[place], z, drawn)]))
+            autoencoder.decode(
+                np.concatenate([z[None], swapped(autoencoder.factors[place], z, drawn)])
+            )
             for z in codes
         ]
-        blocks.append(Block(rows, (f"replaced:\n{row_name(coder.factors, place)}",)))
+        blocks.append(Block(rows, (f"replaced:\n{row_name(autoencoder.factors, place)}",)))
     return tile_figure(
         blocks, columns=["as it is", *(f"draw {i + 1}" for i in range(draws))], set_apart=1
     )

@@ -6,12 +6,13 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from sxvae.plotting.autoencoder import CodedFactor, Floats, is_sphere
-from sxvae.plotting.geometry import along_circle, great_circle, tangent_towards, unit
+from sxvae.plotting.autoencoder import Floats
+from sxvae_runtime.factors import Factor
+from sxvae_runtime.geometry import along_circle, great_circle, tangent_towards, unit
 
 
 def interpolation_path(
-    factors: Sequence[CodedFactor],
+    factors: Sequence[Factor],
     start: Floats,
     end: Floats,
     steps: int,
@@ -37,7 +38,7 @@ def interpolation_path(
     for place in moving:
         part = factors[place].slice
         one, other = start[part].astype(np.float64), end[part].astype(np.float64)
-        if is_sphere(factors[place]):
+        if factors[place].is_sphere:
             path[:, part] = great_circle(unit(one), unit(other), steps, long_way)
         else:
             path[:, part] = np.linspace(one, other, steps)
@@ -45,7 +46,7 @@ def interpolation_path(
     return path
 
 
-def turn_path(factor: CodedFactor, z: Floats, angles: Floats, towards: Floats) -> Floats:
+def turn_path(factor: Factor, z: Floats, angles: Floats, towards: Floats) -> Floats:
     """Turn one sphere's code, the others held to the bit.
 
     Args:
@@ -68,7 +69,7 @@ def turn_path(factor: CodedFactor, z: Floats, angles: Floats, towards: Floats) -
     return path
 
 
-def swapped(factor: CodedFactor, z: Floats, draws: Floats) -> Floats:
+def swapped(factor: Factor, z: Floats, draws: Floats) -> Floats:
     """The latent vector with one factor's code replaced by that of each draw.
 
     Args:

@@ -1,6 +1,6 @@
 """A run as one HTML file: its figures, its settings and its pictures, which are all inside it.
 
-Needs no PyTorch: the model comes as a `sxvae.plotting.Coder`.
+Needs no PyTorch: the model comes as a `sxvae.plotting.Autoencoder`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sxvae.plotting import (
-    Coder,
+    Autoencoder,
     concentrations,
     embedding,
     interpolation,
@@ -80,13 +80,13 @@ $content
 
 
 def build_report(
-    run: RunDirectory, coder: Coder, x: NDArray[np.float32], labels: NDArray[Any] | None
+    run: RunDirectory, autoencoder: Autoencoder, x: NDArray[np.float32], labels: NDArray[Any] | None
 ) -> str:
     """The page.
 
     Args:
         run: whose settings, figures and training are shown; it need not be evaluated yet.
-        coder: its model.
+        autoencoder: its model.
         x: test images, shape (n, C, H, W).
         labels: a class for each image, shape (n,), or None.
 
@@ -105,7 +105,7 @@ def build_report(
         f"{html.escape(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
         f"{html.escape(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
         *_figures_part(run),
-        *_pictures_part(run, coder, x, labels),
+        *_pictures_part(run, autoencoder, x, labels),
         "<h2>Settings</h2>",
         *(
             f"<h3>{html.escape(name)}</h3>{_table(config[name])}"
@@ -147,49 +147,49 @@ def _figures_part(run: RunDirectory) -> list[str]:
 
 
 def _pictures_part(
-    run: RunDirectory, coder: Coder, x: NDArray[np.float32], labels: NDArray[Any] | None
+    run: RunDirectory, autoencoder: Autoencoder, x: NDArray[np.float32], labels: NDArray[Any] | None
 ) -> list[str]:
     parts = []
     if run.read_metrics():
         about = "Loss of the objective; ELBO and KL with weight 1."
         parts += _picture("Training", about, training_figure(run))
-    if shows_channels(coder.input_shape[0]):
-        parts += _decoded_part(coder, x)
+    if shows_channels(autoencoder.input_shape[0]):
+        parts += _decoded_part(autoencoder, x)
     about = "Where the test images' mean codes lie on each factor."
-    parts += _picture("Embedding", about, embedding(coder, x, labels))
+    parts += _picture("Embedding", about, embedding(autoencoder, x, labels))
     about = "How sure the posteriors of the test images are."
-    parts += _picture("Concentrations", about, concentrations(coder, x))
+    parts += _picture("Concentrations", about, concentrations(autoencoder, x))
     return parts
 
 
-def _decoded_part(coder: Coder, x: NDArray[np.float32]) -> list[str]:
-    codes = finite_codes(coder, x[:_TURNED])[0]
+def _decoded_part(autoencoder: Autoencoder, x: NDArray[np.float32]) -> list[str]:
+    codes = finite_codes(autoencoder, x[:_TURNED])[0]
     ends = codes[0], codes[min(1, len(codes) - 1)]
     parts = [
         *_picture(
             "Reconstructions",
             "Test images, and below each the image that its mean code decodes to.",
-            reconstructions(coder, x[:_RECONSTRUCTED]),
+            reconstructions(autoencoder, x[:_RECONSTRUCTED]),
         ),
         *_picture(
             "Samples",
             "Decoded draws from the prior.",
-            samples(coder, _SAMPLED, columns=_SAMPLED_IN_A_ROW),
+            samples(autoencoder, _SAMPLED, columns=_SAMPLED_IN_A_ROW),
         ),
         *_picture(
             "Interpolation",
             "Between two test images: each factor alone with the others held, and all together.",
-            interpolation(coder, *ends),
+            interpolation(autoencoder, *ends),
         ),
         *_picture(
             "Component swapping",
             "One factor's code replaced by draws from the prior, the rest kept.",
-            swap(coder, codes[:_SWAPPED]),
+            swap(autoencoder, codes[:_SWAPPED]),
         ),
     ]
-    if circle_places(coder):
+    if circle_places(autoencoder):
         about = "A full turn around each circle factor, the others held."
-        parts += _picture("Full turn", about, turn(coder, codes))
+        parts += _picture("Full turn", about, turn(autoencoder, codes))
     return parts
 
 

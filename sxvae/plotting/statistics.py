@@ -13,17 +13,16 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from sxvae.errors import DataError
 from sxvae.plotting.autoencoder import (
-    CodedFactor,
-    Coder,
+    Autoencoder,
     Floats,
     finite_codes,
-    is_sphere,
     panel_name,
     symbol,
 )
-from sxvae.plotting.geometry import Points
 from sxvae.plotting.panels import panels
 from sxvae.plotting.style import GREY, OKABE_ITO, class_styles, styled
+from sxvae_runtime.factors import Factor
+from sxvae_runtime.geometry import Points
 
 _BINS = 40
 # Where the largest value is so many times the smallest, the axis is logarithmic.
@@ -34,37 +33,37 @@ _TRAINING, _VALIDATION = OKABE_ITO[1], OKABE_ITO[0]
 
 
 @styled
-def concentrations(coder: Coder, x: Floats) -> Figure:
+def concentrations(autoencoder: Autoencoder, x: Floats) -> Figure:
     """How sure the posteriors are: a histogram over the images for each factor.
 
     Of the concentration on a sphere, and of the standard deviation, the mean over the coordinates,
     of a Euclidean factor. A line marks the median.
 
     Args:
-        coder: the model.
+        autoencoder: the model.
         x: images in [0, 1], shape (n, C, H, W).
 
     Raises:
         DataError: if there is no image, or they have another shape than the model's.
         NumericalError: if a value is not finite.
     """
-    _, concentration, scale = finite_codes(coder, x)
+    _, concentration, scale = finite_codes(autoencoder, x)
     spheres = iter(concentration.T.astype(np.float64))
-    deviations = iter(_mean_deviations(coder.factors, scale))
-    figure, axes = panels(len(coder.factors), _COLUMNS, _PANEL_HEIGHT)
+    deviations = iter(_mean_deviations(autoencoder.factors, scale))
+    figure, axes = panels(len(autoencoder.factors), _COLUMNS, _PANEL_HEIGHT)
     for place, panel in enumerate(axes):
-        round_one = is_sphere(coder.factors[place])
+        round_one = autoencoder.factors[place].is_sphere
         values = next(spheres) if round_one else next(deviations)
         _histogram(panel, values)
-        panel.set_title(panel_name(coder.factors, place))
+        panel.set_title(panel_name(autoencoder.factors, place))
         panel.set_xlabel("concentration" if round_one else "standard deviation")
         panel.set_ylabel("images")
     return figure
 
 
-def _mean_deviations(factors: Sequence[CodedFactor], scale: Floats | None) -> list[Points]:
+def _mean_deviations(factors: Sequence[Factor], scale: Floats | None) -> list[Points]:
     """Each Euclidean factor's standard deviation, the mean over its coordinates, shape (n,)."""
-    dims = [factor.dim for factor in factors if not is_sphere(factor)]
+    dims = [factor.dim for factor in factors if not factor.is_sphere]
     if scale is None or not dims:
         return []
     # All normal factors of a space share one kind of covariance, which the number of scales says.
@@ -105,7 +104,7 @@ def _histogram(panel: Axes, values: Points) -> None:
 def training(
     metrics: Sequence[Mapping[str, Any]],
     *,
-    factors: Sequence[CodedFactor] | None = None,
+    factors: Sequence[Factor] | None = None,
     best_epoch: int | None = None,
 ) -> Figure:
     """Curves of a training: loss, ELBO, reconstruction, KL of each factor and the KL's weight.
@@ -178,7 +177,7 @@ def _curve(
 def _kl_curves(
     panel: Axes,
     history: Sequence[Mapping[str, Any]],
-    factors: Sequence[CodedFactor] | None,
+    factors: Sequence[Factor] | None,
 ) -> None:
     """Validation's where there is any, else training's."""
     validated = any("val_kl_per_factor" in entry for entry in history)

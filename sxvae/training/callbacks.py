@@ -8,7 +8,7 @@ from sxvae.config import RunSettings
 from sxvae.runs.directory import RunDirectory
 
 
-class Observer:
+class Callbacks:
     """Told what happens in training; every method does nothing until a subclass says otherwise."""
 
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:

@@ -11,17 +11,17 @@ from sxvae.config import RunSettings, TrainingSettings
 from sxvae.data import ImageData, load_again
 from sxvae.devices import resolve_device, threads_set
 from sxvae.errors import CheckpointError, ConfigError
-from sxvae.evaluation.evaluate import fitting
+from sxvae.evaluation.evaluate import prepare_data
 from sxvae.models.loading import model_of
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae.runs.directory import RunDirectory, created, find_run, new_run, read_config
-from sxvae.training.callbacks import Observer
+from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
 from sxvae.training.tensorboard import require_tensorboard
 
-__all__ = ["Observer", "Run", "fit", "initial_model", "resume"]
+__all__ = ["Callbacks", "Run", "fit", "initial_model", "resume"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def fit(
     device: str = "auto",
     threads: int | None = None,
     given: dict[str, Any] | None = None,
-    observer: Observer | None = None,
+    callbacks: Callbacks | None = None,
 ) -> Run:
     """Train a model and keep the run under `runs_dir`: checkpoints, metrics, test figures.
 
@@ -84,7 +84,7 @@ def fit(
         threads: PyTorch's; left as they are if None.
         given: the options that the user gave, noted in config.json; those of `config` that are not
             defaults if None.
-        observer: told what happens.
+        callbacks: told what happens.
 
     Raises:
         ConfigError: if a setting can't be.
@@ -93,17 +93,17 @@ def fit(
         OutputError: if the name exists, or a file can't be written.
     """
     config = config or TrainingSettings()
-    data = fitting(model, data)
+    data = prepare_data(model, data)
     settings = RunSettings(model=model.settings, data=data.settings, training=config)
     run = new_run(Path(runs_dir), name, settings, force)
     if config.tensorboard:
         require_tensorboard()
     if config.sample_every and data.image_shape[0] not in (1, 3):
         raise ConfigError("sample_every: pictures need images of 1 or 3 channels")
-    observer = observer or Observer()
-    _announce(observer, run, settings, 0, data)
+    callbacks = callbacks or Callbacks()
+    _announce(callbacks, run, settings, 0, data)
     with threads_set(threads) as in_force:
-        trainer = Trainer(model, data, settings, run, resolve_device(device), in_force, observer)
+        trainer = Trainer(model, data, settings, run, resolve_device(device), in_force, callbacks)
         started = datetime.now(UTC).isoformat()
         given = config.model_dump(exclude_defaults=True) if given is None else given
         with created(run, force):
@@ -123,7 +123,7 @@ def resume(
     threads: int | None = None,
     data: ImageData | None = None,
     model: ProductSpaceVAE | None = None,
-    observer: Observer | None = None,
+    callbacks: Callbacks | None = None,
 ) -> Run:
     """Go on with a run from its last saved epoch.
 
@@ -138,7 +138,7 @@ def resume(
         threads: PyTorch's; as many as before if None.
         data: needed if the run was made with your own tensors.
         model: needed if it was made with your own networks: an instance to take the weights.
-        observer: told what happens.
+        callbacks: told what happens.
 
     Raises:
         CheckpointError: if there is no such run, or a file of it is damaged or of another run.
@@ -165,12 +165,12 @@ def resume(
         model = model_of(checkpoint, **modules)
     elif model is None:
         model = initial_model(settings)
-    data = fitting(model, data)
-    observer = observer or Observer()
-    _announce(observer, directory, settings, state["epoch"], data)
+    data = prepare_data(model, data)
+    callbacks = callbacks or Callbacks()
+    _announce(callbacks, directory, settings, state["epoch"], data)
     with threads_set(threads or state["threads"]) as in_force:
         trainer = Trainer(
-            model, data, settings, directory, resolve_device(device), in_force, observer
+            model, data, settings, directory, resolve_device(device), in_force, callbacks
         )
         with trainer.own_stream():
             if checkpoint is not None:
@@ -184,11 +184,11 @@ def resume(
 
 
 def _announce(
-    observer: Observer, run: RunDirectory, settings: RunSettings, done: int, data: ImageData
+    callbacks: Callbacks, run: RunDirectory, settings: RunSettings, done: int, data: ImageData
 ) -> None:
     """Say that training starts; making the optimiser, which comes next, takes PyTorch seconds."""
     steps = -(-len(data.train) // settings.training.batch_size)
-    observer.started(run, settings, done, steps)
+    callbacks.started(run, settings, done, steps)
 
 
 def _trained(trainer: Trainer) -> Run:

@@ -27,8 +27,8 @@ from sxvae.plotting import image_grid, save_png
 from sxvae.randomness import reseed, seeded
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from sxvae.runs.directory import RunDirectory
-from sxvae.training.callbacks import Observer
-from sxvae.training.metrics import Totals
+from sxvae.training.callbacks import Callbacks
+from sxvae.training.metrics import MeanMetrics
 from sxvae.training.objective import Objective, epoch_kl_weight, objective
 from sxvae.training.schedules import EarlyStopping, learning_rate
 from sxvae.training.state import (
@@ -67,7 +67,7 @@ class Trainer:
         run: RunDirectory,
         device: torch.device,
         threads: int,
-        observer: Observer | None,
+        callbacks: Callbacks | None,
     ) -> None:
         self.model = model.to(device)
         self.data = data
@@ -76,7 +76,7 @@ class Trainer:
         self.run = run
         self.device = device
         self.threads = threads
-        self.observer = observer or Observer()
+        self.callbacks = callbacks or Callbacks()
         self._parameters = list(model.parameters())
         self.optimizer = torch.optim.Adam(self._parameters, lr=self.config.lr, fused=True)
         self.stopping = EarlyStopping(
@@ -89,7 +89,7 @@ class Trainer:
         self._good: Snapshot | None = None
         self._written: Snapshot | None = None
         self.images = data.for_training().to(device)
-        self.validation = data.fixed("validation").to(device)
+        self.validation = data.for_evaluation("validation").to(device)
 
     def own_stream(self) -> contextlib.AbstractContextManager[None]:
         """The random stream of the run's seed."""
@@ -138,7 +138,7 @@ class Trainer:
             self._restart(numbers | getattr(error, "numbers", {}), error)
         else:
             log(metrics)
-            self.observer.epoch_ended(metrics)
+            self.callbacks.epoch_ended(metrics)
 
     def _run_epoch(self) -> dict[str, Any]:
         start = time.perf_counter()
@@ -169,16 +169,16 @@ class Trainer:
     def _learn(self) -> dict[str, Any]:
         """One pass over the training images; the figures are means over them."""
         self.model.train()
-        config, totals = self.config, Totals()
+        config, means = self.config, MeanMetrics()
         rate = learning_rate(self.epoch, config.epochs, config.lr, config.lr_schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         order = torch.randperm(len(self.images)).to(self.device)
         for index in order.split(config.batch_size):
             terms = self._step(index)
-            totals.add(*terms)
-            self.observer.stepped()
-        return {"kl_weight": epoch_kl_weight(self.epoch, config), "lr": rate, **totals.means()}
+            means.add(*terms)
+            self.callbacks.stepped()
+        return {"kl_weight": epoch_kl_weight(self.epoch, config), "lr": rate, **means.means()}
 
     def _step(self, index: Tensor) -> Objective:
         """One step on the images at `index`.
@@ -236,7 +236,7 @@ class Trainer:
         restart = _json_ready({"restart": restarts, "back_to_epoch": self.epoch, **numbers})
         self.run.append_restart(restart)
         self._save_good()
-        self.observer.restarted(restart)
+        self.callbacks.restarted(restart)
 
     def _refuse_non_finite(self, metrics: dict[str, Any]) -> None:
         """Refuse an epoch that left figures or weights that are not finite.
@@ -316,7 +316,7 @@ class Trainer:
             samples=self.config.eval_samples,
             seed=self.config.seed,
             checkpoint=str(self.run.best),
-            on_progress=self.observer.evaluated,
+            on_progress=self.callbacks.evaluated,
         ).as_dict()
         self.run.write_evaluation(figures)
         return figures
@@ -325,7 +325,7 @@ class Trainer:
     def _picture(self) -> None:
         """Originals, their reconstructions and prior samples, a row each."""
         self.model.eval()
-        x = self.validation.grey(slice(0, _PICTURED))
+        x = self.validation.images(slice(0, _PICTURED))
         with seeded(self.config.seed, "pictures", self.device):
             prior = self.model.decode(self.model.prior().sample((len(x),))).mean
         images = torch.cat([x, self.model.decode(self.model.encode(x).mode).mean, prior])

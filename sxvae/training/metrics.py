@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Totals:
+class MeanMetrics:
     """What batches came to, kept on the device and summed in the end: no step waits for it."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from sxvae.config import TrainingSettings
 from sxvae.data import Split
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
-from sxvae.training.metrics import Totals
+from sxvae.training.metrics import MeanMetrics
 
 _BATCH = 1_000
 
@@ -30,19 +30,19 @@ def validate(model: ProductSpaceVAE, images: Split, config: TrainingSettings) ->
     """
     model.eval()
     device = images.pixels.device
-    totals, log_likelihood = Totals(), 0.0
+    means, log_likelihood = MeanMetrics(), 0.0
     with seeded(config.seed, "validation", device):
         for start in range(0, len(images), _BATCH):
-            x = images.grey(slice(start, start + _BATCH))
+            x = images.images(slice(start, start + _BATCH))
             terms = model.elbo(x)
-            totals.add(-terms.elbo.mean(), terms.reconstruction, terms.kl)
+            means.add(-terms.elbo.mean(), terms.reconstruction, terms.kl)
     if config.val_log_likelihood:
         with seeded(config.seed, "validation log-likelihood", device):
             for start in range(0, len(images), _BATCH):
-                x = images.grey(slice(start, start + _BATCH))
+                x = images.images(slice(start, start + _BATCH))
                 estimates = model.importance_log_likelihood(x, config.val_log_likelihood)
                 log_likelihood += estimates.sum().item()
-    figures = totals.means()
+    figures = means.means()
     del figures["loss"]
     figures = {"elbo": figures["reconstruction"] - figures["kl"], **figures}
     if config.val_log_likelihood:

@@ -35,7 +35,7 @@ def test_every_public_name_exists() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "sxvae.data",
+        "sxvae.data.registry",
         "sxvae.distributions.hyperspherical_uniform",
         "sxvae.distributions.power_spherical",
         "sxvae.distributions.product",

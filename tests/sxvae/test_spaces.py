@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sxvae import ProductSpace
 from sxvae.errors import ConfigError
-from sxvae.factors import COVARIANCES, FAMILIES, Covariance, Factor
+from sxvae_runtime.factors import COVARIANCES, FAMILIES, Covariance, Factor
 
 
 def test_parse() -> None:

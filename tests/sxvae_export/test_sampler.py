@@ -14,10 +14,10 @@ from scipy import integrate, special, stats
 from torch import Tensor
 
 from sxvae import ProductSpace
-from sxvae.factors import Factor
 from sxvae_export.graphs import to_onnx
 from sxvae_export.polar_angle import PolarAngle
 from sxvae_export.sampler import SamplerGraph
+from sxvae_runtime.factors import Factor
 
 FAMILIES = ("vmf", "power-spherical")
 AMBIENTS = (2, 3, 4, 6, 11, 26, 51)

@@ -49,7 +49,7 @@ def _weight_types(path: Path) -> set[str]:
 
 
 def _squared_error(app: sxvae_runtime.Bundle) -> float:
-    images = load_data("digits").fixed("validation").grey(slice(None)).numpy()
+    images = load_data("digits").for_evaluation("validation").images(slice(None)).numpy()
     return float(np.mean((app.reconstruct(images) - images) ** 2))
 
 

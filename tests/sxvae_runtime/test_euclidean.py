@@ -10,7 +10,7 @@ import pytest
 
 import sxvae_runtime
 from sxvae_runtime import InputError, Posterior
-from sxvae_runtime.manifest import Factor
+from sxvae_runtime.factors import Factor
 
 FIXTURES = Path(__file__).parent / "fixtures"
 # S^2 x R^3 x S^1; R^3 x R^2; R^2 x S^3 x R^2.

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from sxvae_runtime import InputError, sampling
+from sxvae_runtime.factors import SPHERICAL_FAMILIES
 from sxvae_runtime.geometry import great_circle
-from sxvae_runtime.sampling import SPHERICAL_FAMILIES, sample, sample_normal, uniform_directions
+from sxvae_runtime.sampling import sample, sample_normal, uniform_directions
 
 COUNT = 40_000
 # 28 cells at a p-value of 3e-6 and 5 standard errors: a false alarm in 10,000 runs.

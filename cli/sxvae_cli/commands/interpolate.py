@@ -64,6 +64,6 @@ def interpolate(
             end = _TO if end is None else end
         ends = end_codes(model, given, (start, end), seed)
         figure = interpolation(
-            model.coder, *ends, steps=steps, long_way=long_way, factors=places(factor)
+            model.autoencoder, *ends, steps=steps, long_way=long_way, factors=places(factor)
         )
         write_picture(figure, out)

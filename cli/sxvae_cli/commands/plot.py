@@ -46,7 +46,7 @@ def samples(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import samples as figure
 
-        write_picture(figure(model.coder, n, columns=columns, seed=seed), out)
+        write_picture(figure(model.autoencoder, n, columns=columns, seed=seed), out)
 
 
 @app.command("turn")
@@ -85,7 +85,7 @@ def turn(
         given = model.images(images, split, data_dir, prior)
         codes = starting_codes(model, given, n, seed)
         write_picture(
-            figure(model.coder, codes, steps=steps, factors=places(factor), seed=seed), out
+            figure(model.autoencoder, codes, steps=steps, factors=places(factor), seed=seed), out
         )
 
 
@@ -116,7 +116,7 @@ def swap(
         given = model.images(images, split, data_dir, prior)
         codes = starting_codes(model, given, n, seed)
         write_picture(
-            figure(model.coder, codes, draws=draws, factors=places(factor), seed=seed), out
+            figure(model.autoencoder, codes, draws=draws, factors=places(factor), seed=seed), out
         )
 
 
@@ -142,7 +142,7 @@ def embedding(
 
         given = model.needed_images(images, split, data_dir)
         labels = None if given.labels is None else given.labels[:n]
-        write_picture(figure(model.coder, given.x[:n], labels), out)
+        write_picture(figure(model.autoencoder, given.x[:n], labels), out)
 
 
 @app.command("concentrations")
@@ -166,7 +166,7 @@ def concentrations(
         from sxvae.plotting import concentrations as figure
 
         x = model.needed_images(images, split, data_dir).x[:n]
-        write_picture(figure(model.coder, x), out)
+        write_picture(figure(model.autoencoder, x), out)
 
 
 @app.command("training")

@@ -32,4 +32,4 @@ def reconstruct(
         from sxvae.plotting import reconstructions
 
         x = model.needed_images(images, split, data_dir).x[:n]
-        write_picture(reconstructions(model.coder, x), out)
+        write_picture(reconstructions(model.autoencoder, x), out)

@@ -28,6 +28,6 @@ def report(
         from sxvae.plotting.report import build_report
 
         images = model.needed_images(None, "test", data_dir)
-        page = build_report(chosen, model.coder, images.x, images.labels)
+        page = build_report(chosen, model.autoencoder, images.x, images.labels)
     write_atomically(out, page.encode())
     print_line(str(out))

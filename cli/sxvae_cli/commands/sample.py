@@ -33,5 +33,7 @@ def sample(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import image_grid, save_png
 
-        save_png(image_grid(model.coder.decode(model.coder.sample_prior(n, seed=seed))), out)
+        save_png(
+            image_grid(model.autoencoder.decode(model.autoencoder.sample_prior(n, seed=seed))), out
+        )
     print_line(str(out))

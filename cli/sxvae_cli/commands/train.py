@@ -17,7 +17,7 @@ from sxvae_cli.figures import print_figures
 from sxvae_cli.training_settings import by_options, flag, settings_of
 
 if TYPE_CHECKING:
-    from sxvae.training.fit import Observer, Run
+    from sxvae.training.fit import Callbacks, Run
 
 
 def train(
@@ -154,7 +154,7 @@ def _fit(
     shaped = settings.model.model_copy(update={"input_shape": data.image_shape})
     model = initial_model(settings.model_copy(update={"model": shaped}))
     _remark_on_weight(settings.training, quiet)
-    with _saying_how_to_resume(runs_dir), _observer(quiet) as observer:
+    with _saying_how_to_resume(runs_dir), _callbacks(quiet) as callbacks:
         return fit(
             model,
             data,
@@ -165,7 +165,7 @@ def _fit(
             device=device,
             threads=threads,
             given=given,
-            observer=observer,
+            callbacks=callbacks,
         )
 
 
@@ -199,7 +199,7 @@ def _resume(
     if data_dir is not None:
         stored = RunSettings.read(read_config(directory.config)).data
         data = load_again(stored, data_dir)
-    with _saying_how_to_resume(runs_dir), _observer(quiet) as observer:
+    with _saying_how_to_resume(runs_dir), _callbacks(quiet) as callbacks:
         return resume(
             run,
             runs_dir=runs_dir,
@@ -207,7 +207,7 @@ def _resume(
             device=device,
             threads=threads,
             data=data,
-            observer=observer,
+            callbacks=callbacks,
         )
 
 
@@ -222,12 +222,12 @@ def _saying_how_to_resume(runs_dir: Path) -> Iterator[None]:
         ) from None
 
 
-def _observer(quiet: bool) -> contextlib.AbstractContextManager[Observer]:
-    from sxvae.training.fit import Observer
+def _callbacks(quiet: bool) -> contextlib.AbstractContextManager[Callbacks]:
+    from sxvae.training.fit import Callbacks
     from sxvae_cli.progress import LiveProgress, PlainProgress
 
     if quiet:
-        return contextlib.nullcontext(Observer())
+        return contextlib.nullcontext(Callbacks())
     return LiveProgress() if remarks.is_terminal else contextlib.nullcontext(PlainProgress())
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sxvae_runtime import Bundle, InputError
+from sxvae_runtime.factors import Layout
 from sxvae_runtime.inputs import LatentCheck, normal_scale, parameters
-from sxvae_runtime.manifest import Graph, Manifest
+from sxvae_runtime.manifest import Graph
 from sxvae_runtime.sessions import Sessions
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -73,17 +74,17 @@ def _rows(ports: dict[str, tuple[int | str, ...]]) -> dict[str, tuple[int, ...]]
 def _sampler(bundle: Bundle) -> Computation:
     """The graph that draws from a posterior, its inputs checked."""
     session = Sessions(bundle.path, bundle.manifest, None, threads=1).open("sampler")
-    latent = LatentCheck(bundle.manifest)
+    latent = LatentCheck(bundle.manifest.layout)
 
     def sample(arrays: Arrays) -> Arrays:
         latent(arrays["mean_direction"], "mean_direction", 2)
-        _check_noise_and_scales(arrays, bundle.manifest)
+        _check_noise_and_scales(arrays, bundle.manifest.layout)
         return {"z": session.run(["z"], arrays)[0]}
 
     return sample
 
 
-def _check_noise_and_scales(arrays: Arrays, manifest: Manifest) -> None:
+def _check_noise_and_scales(arrays: Arrays, layout: Layout) -> None:
     """Refuse what no encoder and no source of noise gives.
 
     Raises:
@@ -95,8 +96,6 @@ def _check_noise_and_scales(arrays: Arrays, manifest: Manifest) -> None:
         raise InputError("every concentration must be finite and at least 0")
     if "uniform" in arrays and ((arrays["uniform"] < 0) | (arrays["uniform"] > 1)).any():
         raise InputError("every uniform must lie in [0, 1]")
-    start = 0
-    for place, factor in enumerate(manifest.factors):
-        if not factor.is_sphere:
-            normal_scale(arrays["scale"][:, start : start + factor.scales], place, factor)
-            start += factor.scales
+    for index in layout.euclidean:
+        scale = arrays["scale"][:, layout.scale_slices[index]]
+        normal_scale(scale, index, layout.factors[index])

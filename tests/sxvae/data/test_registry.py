@@ -35,15 +35,15 @@ def test_digits_are_split_in_order() -> None:
     assert data.image_shape == (1, 8, 8)
     assert data.train.labels is not None
     assert data.train.labels[:5].tolist() == [0, 1, 2, 3, 4]
-    grey = data.train.grey(slice(0, 100))
+    grey = data.train.images(slice(0, 100))
     assert grey.dtype == torch.float32
-    assert len((data.train.grey(slice(None)) * 16).unique()) == 17
+    assert len((data.train.images(slice(None)) * 16).unique()) == 17
     assert (grey.min().item(), grey.max().item()) == (0, 1)
 
 
 def test_the_evaluation_mask_is_the_same_for_everybody() -> None:
     """Pinned: a figure is comparable only while these bits stay."""
-    test = load_data("digits").fixed("test")
+    test = load_data("digits").for_evaluation("test")
     assert test.scale == 1
     digest = hashlib.sha256(test.pixels.numpy().tobytes()).hexdigest()
     assert digest[:16] == "a951db4806b994a2"
@@ -51,8 +51,8 @@ def test_the_evaluation_mask_is_the_same_for_everybody() -> None:
 
 def test_the_evaluation_mask_follows_the_grey_values() -> None:
     data = load_data("digits")
-    grey = data.test.grey(slice(None)).double()
-    binary = data.fixed("test").grey(slice(None)).double()
+    grey = data.test.images(slice(None)).double()
+    binary = data.for_evaluation("test").images(slice(None)).double()
     assert set(binary.unique().tolist()) == {0, 1}
     assert (binary[grey == 0] == 0).all()
     assert (binary[grey == 1] == 1).all()
@@ -69,7 +69,7 @@ def test_dynamic_binarisation_draws_anew_and_fixed_does_not() -> None:
         assert set(first.unique().tolist()) == {0, 1}
         assert torch.equal(first, second) is same
         if same:
-            assert torch.equal(first, data.fixed("train").grey(index))
+            assert torch.equal(first, data.for_evaluation("train").images(index))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
@@ -142,7 +142,7 @@ def test_grey_images_without_binarisation_are_refused() -> None:
         ImageData(grey, grey, grey, settings).for_likelihood("bernoulli")
     assert ImageData(grey, grey, grey).for_likelihood("gaussian").settings.binarization == "none"
     data = ImageData(binary, binary, binary, settings)
-    assert torch.equal(data.fixed("test").grey(slice(None)), torch.ones(3, 1, 2, 2))
+    assert torch.equal(data.for_evaluation("test").images(slice(None)), torch.ones(3, 1, 2, 2))
 
 
 def test_unknown_data_sets_are_refused() -> None:
@@ -174,7 +174,7 @@ def test_named_sets_refuse_what_is_for_paths(name: str, setting: dict[str, Any])
 def test_a_subset_keeps_each_image_with_its_label() -> None:
     whole = Split(torch.arange(4.0).view(4, 1, 1, 1), 4.0, torch.arange(4))
     some = whole.subset(torch.tensor([2, 0]))
-    assert some.grey(slice(None)).flatten().tolist() == [0.5, 0]
+    assert some.images(slice(None)).flatten().tolist() == [0.5, 0]
     assert some.labels is not None
     assert some.labels.tolist() == [2, 0]
     assert Split(whole.pixels).subset(slice(2)).labels is None

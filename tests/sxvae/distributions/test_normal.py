@@ -13,7 +13,7 @@ from torch.distributions import kl_divergence
 from sxvae import ProductSpace
 from sxvae.distributions import ProductDistribution
 from sxvae.distributions.normal import normal
-from sxvae.factors import Covariance
+from sxvae_runtime.factors import Covariance
 
 COVARIANCES: tuple[Covariance, ...] = get_args(Covariance)
 # Normal factors between and around spheres, two of one dimension apart from each other.

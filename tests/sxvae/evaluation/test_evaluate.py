@@ -60,7 +60,7 @@ def test_limit_and_split(model: ProductSpaceVAE, data: ImageData) -> None:
 
 def test_the_standard_error_is_that_of_the_mean(model: ProductSpaceVAE, data: ImageData) -> None:
     figures = evaluate(model, data, samples=500)
-    x = data.fixed("test").grey(slice(None))
+    x = data.for_evaluation("test").images(slice(None))
     spread = model.importance_log_likelihood(x, 500).std().item()
     assert figures.log_likelihood_se == pytest.approx(spread / math.sqrt(250), rel=0.1)
 

@@ -83,7 +83,7 @@ def test_embeddings_are_the_posterior_parameters(model: ProductSpaceVAE, data: I
     found = embed(model, data, split="validation", samples=3, limit=40)
     assert model.training  # left as it was
     with torch.no_grad():
-        loc, concentration, _ = model.posterior_parameters(data.validation.grey(slice(0, 40)))
+        loc, concentration, _ = model.posterior_parameters(data.validation.images(slice(0, 40)))
     torch.testing.assert_close(torch.from_numpy(found.loc), loc)
     assert found.concentration is not None
     torch.testing.assert_close(torch.from_numpy(found.concentration), concentration)

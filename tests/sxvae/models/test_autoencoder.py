@@ -4,15 +4,15 @@ import numpy as np
 import torch
 
 from sxvae import ProductSpace, ProductSpaceVAE
-from sxvae.models.autoencoder import TorchCoder
+from sxvae.models.autoencoder import TorchAutoencoder
 
 
 def test_it_is_the_model_in_numpy() -> None:
     space = ProductSpace.parse("2,3", "vmf,normal", "full")
     model = ProductSpaceVAE(space, (1, 4, 4), (8,)).train()
-    coder = TorchCoder(model)
+    autoencoder = TorchAutoencoder(model)
     x = torch.rand(501, 1, 4, 4)  # more than a batch
-    loc, concentration, scale = coder.encode(x.numpy())
+    loc, concentration, scale = autoencoder.encode(x.numpy())
     model.eval()
     with torch.no_grad():
         expected = model.posterior_parameters(x)
@@ -20,16 +20,20 @@ def test_it_is_the_model_in_numpy() -> None:
     assert scale is not None
     for ours, theirs in zip((loc, concentration, scale), expected, strict=True):
         torch.testing.assert_close(torch.from_numpy(ours), theirs)
-    z = coder.sample_prior(7, seed=3)
-    np.testing.assert_array_equal(z, coder.sample_prior(7, seed=3))
-    assert (z != coder.sample_prior(7, seed=4)).any()
+    z = autoencoder.sample_prior(7, seed=3)
+    np.testing.assert_array_equal(z, autoencoder.sample_prior(7, seed=3))
+    assert (z != autoencoder.sample_prior(7, seed=4)).any()
     with torch.no_grad():
         mean = model.decode(torch.from_numpy(z)).mean
-    torch.testing.assert_close(torch.from_numpy(coder.decode(z)), mean)
+    torch.testing.assert_close(torch.from_numpy(autoencoder.decode(z)), mean)
     assert model.training  # left as it was
-    assert (coder.ambient, coder.input_shape, len(coder.factors)) == (6, (1, 4, 4), 2)
+    assert (autoencoder.ambient, autoencoder.input_shape, len(autoencoder.factors)) == (
+        6,
+        (1, 4, 4),
+        2,
+    )
 
 
 def test_there_are_no_scales_without_normal_factors() -> None:
-    coder = TorchCoder(ProductSpaceVAE(ProductSpace.parse("2"), (1, 4, 4), (8,)))
-    assert coder.encode(np.zeros((1, 1, 4, 4)))[2] is None
+    autoencoder = TorchAutoencoder(ProductSpaceVAE(ProductSpace.parse("2"), (1, 4, 4), (8,)))
+    assert autoencoder.encode(np.zeros((1, 1, 4, 4)))[2] is None

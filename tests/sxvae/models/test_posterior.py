@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.distributions import ProductDistribution
-from sxvae.factors import Covariance
 from sxvae.models.posterior import SCALE_FLOOR, LearnedRadius, PosteriorHead
+from sxvae_runtime.factors import Covariance
 
 COVARIANCES: tuple[Covariance, ...] = get_args(Covariance)
 

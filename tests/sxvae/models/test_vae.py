@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.errors import ConfigError, DataError
-from sxvae.factors import COVARIANCES, Covariance
 from sxvae.models import vae as model_module
 from sxvae.models.vae import ImportanceTerms
+from sxvae_runtime.factors import COVARIANCES, Covariance
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sxvae.factors import Factor
-from sxvae.plotting.autoencoder import Coder, Floats
+from sxvae.plotting.autoencoder import Autoencoder, Floats
 from sxvae.spaces import ProductSpace
+from sxvae_runtime.factors import Factor
 
 
-class RecordingCoder:
+class RecordingAutoencoder:
     """Codes are random but fixed; the decoded image is grey by the code's first coordinate."""
 
     def __init__(self, dims: str, families: str = "vmf", channels: int = 1) -> None:
@@ -50,16 +50,16 @@ class RecordingCoder:
         return z.astype(np.float32)
 
 
-MakeCoder = Callable[..., RecordingCoder]
+MakeCoder = Callable[..., RecordingAutoencoder]
 
 
 @pytest.fixture
 def make_coder() -> MakeCoder:
-    """Make a coder of a space; it satisfies the protocol."""
+    """Make an autoencoder of a space; it satisfies the protocol."""
 
-    def make(dims: str, families: str = "vmf", channels: int = 1) -> RecordingCoder:
-        coder = RecordingCoder(dims, families, channels)
-        _: Coder = coder
-        return coder
+    def make(dims: str, families: str = "vmf", channels: int = 1) -> RecordingAutoencoder:
+        autoencoder = RecordingAutoencoder(dims, families, channels)
+        _: Autoencoder = autoencoder
+        return autoencoder
 
     return make

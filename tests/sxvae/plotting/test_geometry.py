@@ -5,16 +5,13 @@ import pytest
 from numpy.typing import NDArray
 
 from sxvae.plotting.geometry import (
-    angle_between,
     frechet_mean,
-    great_circle,
     hammer,
     logarithm,
     principal,
     principal_geodesics,
-    tangent_towards,
-    unit,
 )
+from sxvae_runtime.geometry import angle_between, great_circle, tangent_towards, unit
 
 Points = NDArray[np.float64]
 

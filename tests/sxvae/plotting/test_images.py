@@ -21,17 +21,17 @@ def canvas(figure: Figure) -> Any:
     return np.asarray(image.get_array())
 
 
-def other_factors(coder: Any, place: int) -> list[int]:
-    here = range(*coder.factors[place].slice.indices(coder.ambient))
-    return [i for i in range(coder.ambient) if i not in here]
+def other_factors(autoencoder: Any, place: int) -> list[int]:
+    here = range(*autoencoder.factors[place].slice.indices(autoencoder.ambient))
+    return [i for i in range(autoencoder.ambient) if i not in here]
 
 
 @pytest.mark.parametrize(("n", "columns", "rows"), [(10, 4, 3), (9, None, 3), (1, None, 1)])
 def test_samples(make_coder: Any, n: int, columns: int | None, rows: int) -> None:
-    coder = make_coder("2,1")
-    figure = samples(coder, n, columns=columns, seed=5)
-    (z,) = coder.decoded
-    np.testing.assert_array_equal(z, coder.sample_prior(n, seed=5))
+    autoencoder = make_coder("2,1")
+    figure = samples(autoencoder, n, columns=columns, seed=5)
+    (z,) = autoencoder.decoded
+    np.testing.assert_array_equal(z, autoencoder.sample_prior(n, seed=5))
     zoom = 6  # 6 x 8 images are enlarged until they can be seen
     assert canvas(figure).shape[0] == rows * (6 * zoom + 2) + 2
     assert canvas(figure).shape[1] == (columns or round(n**0.5)) * (8 * zoom + 2) + 2
@@ -42,14 +42,14 @@ def test_samples(make_coder: Any, n: int, columns: int | None, rows: int) -> Non
 
 
 def test_reconstructions_stand_below_their_originals(make_coder: Any) -> None:
-    coder = make_coder("2,1", channels=3)
+    autoencoder = make_coder("2,1", channels=3)
     x = np.random.default_rng(0).random((13, 3, 6, 8)).astype(np.float32)
-    figure = reconstructions(coder, x)
+    figure = reconstructions(autoencoder, x)
     assert labels(figure) == ["original", "reconstruction"] * 2
-    np.testing.assert_array_equal(coder.decoded[0], coder.encode(x)[0])
+    np.testing.assert_array_equal(autoencoder.decoded[0], autoencoder.encode(x)[0])
     picture = canvas(figure)
     np.testing.assert_allclose(picture[3, 3], x[0, :, 0, 0] * 255, atol=1)
-    below = (coder.encode(x)[0][0, 0] + 1) / 2 * 255
+    below = (autoencoder.encode(x)[0][0, 0] + 1) / 2 * 255
     np.testing.assert_allclose(picture[3 + 38, 3], below, atol=1)
     assert (picture[-30, -30] == 255).all()  # the second line has three images only
 
@@ -58,14 +58,14 @@ def test_reconstructions_stand_below_their_originals(make_coder: Any) -> None:
 def test_interpolation_moves_one_factor_and_holds_the_others(
     make_coder: Any, long_way: bool
 ) -> None:
-    coder = make_coder("2,3,1", "vmf,normal,vmf")
-    start, end = coder.sample_prior(2, seed=0)
-    figure = interpolation(coder, start, end, steps=7, long_way=long_way)
+    autoencoder = make_coder("2,3,1", "vmf,normal,vmf")
+    start, end = autoencoder.sample_prior(2, seed=0)
+    figure = interpolation(autoencoder, start, end, steps=7, long_way=long_way)
     names = [name.split("\n")[0] for name in labels(figure)]
     assert names == ["factor 1", "factor 2", "factor 3", "all factors", "start", *[""] * 5, "end"]
-    *single, together = coder.decoded
+    *single, together = autoencoder.decoded
     for place, path in enumerate(single):
-        moving, held = coder.factors[place].slice, other_factors(coder, place)
+        moving, held = autoencoder.factors[place].slice, other_factors(autoencoder, place)
         assert (path[:, held] == start[held]).all()
         assert (path[0] == start).all()
         assert (path[-1, moving] == end[moving]).all()
@@ -80,47 +80,47 @@ def test_interpolation_moves_one_factor_and_holds_the_others(
 
 
 def test_interpolation_of_one_factor_only(make_coder: Any) -> None:
-    coder = make_coder("2,3")
-    ends = coder.sample_prior(2, seed=0)
-    assert len(labels(interpolation(coder, *ends, factors=[1]))) == 1 + 10
-    assert len(coder.decoded) == 1
+    autoencoder = make_coder("2,3")
+    ends = autoencoder.sample_prior(2, seed=0)
+    assert len(labels(interpolation(autoencoder, *ends, factors=[1]))) == 1 + 10
+    assert len(autoencoder.decoded) == 1
 
 
 def test_a_circle_is_turned_in_equal_angles_from_0(make_coder: Any) -> None:
-    coder = make_coder("1,2,1")
-    codes = coder.sample_prior(3, seed=0)
-    figure = turn(coder, codes, steps=4)
+    autoencoder = make_coder("1,2,1")
+    codes = autoencoder.sample_prior(3, seed=0)
+    figure = turn(autoencoder, codes, steps=4)
     assert labels(figure)[-4:] == ["0°", "90°", "180°", "270°"]
-    assert len(coder.decoded) == 2 * 3  # two circles, three codes
+    assert len(autoencoder.decoded) == 2 * 3  # two circles, three codes
     corners = [[1, 0], [0, 1], [-1, 0], [0, -1]]
-    for i, path in enumerate(coder.decoded):
+    for i, path in enumerate(autoencoder.decoded):
         place = 0 if i < 3 else 2
-        np.testing.assert_allclose(path[:, coder.factors[place].slice], corners, atol=1e-7)
-        held = other_factors(coder, place)
+        np.testing.assert_allclose(path[:, autoencoder.factors[place].slice], corners, atol=1e-7)
+        held = other_factors(autoencoder, place)
         assert (path[:, held] == codes[i % 3][held]).all()
 
 
 def test_a_larger_sphere_is_turned_along_a_great_circle(make_coder: Any) -> None:
-    coder = make_coder("1,3")
-    codes = coder.sample_prior(1, seed=0)
-    turn(coder, codes, steps=6, factors=[1], seed=9)
-    (path,) = (z[:, 2:].astype(float) for z in coder.decoded)
+    autoencoder = make_coder("1,3")
+    codes = autoencoder.sample_prior(1, seed=0)
+    turn(autoencoder, codes, steps=6, factors=[1], seed=9)
+    (path,) = (z[:, 2:].astype(float) for z in autoencoder.decoded)
     np.testing.assert_allclose(path[0], codes[0, 2:], atol=1e-6)
     np.testing.assert_allclose(path[3], -path[0], atol=1e-6)
     np.testing.assert_allclose((path * np.roll(path, 1, axis=0)).sum(axis=1), 0.5, atol=1e-6)
-    through = coder.sample_prior(1, seed=9)[0, 2:].astype(float)
+    through = autoencoder.sample_prior(1, seed=9)[0, 2:].astype(float)
     plane = np.linalg.qr(path[:2].T)[0]
     assert np.linalg.norm(plane.T @ through) == pytest.approx(1, abs=1e-6)
 
 
 def test_swapping_replaces_one_factor_by_the_draws(make_coder: Any) -> None:
-    coder = make_coder("2,1")
-    codes, drawn = coder.sample_prior(2, seed=0), coder.sample_prior(5, seed=3)
-    figure = swap(coder, codes, draws=5, seed=3)
+    autoencoder = make_coder("2,1")
+    codes, drawn = autoencoder.sample_prior(2, seed=0), autoencoder.sample_prior(5, seed=3)
+    figure = swap(autoencoder, codes, draws=5, seed=3)
     assert labels(figure)[2:] == ["as it is", *(f"draw {i}" for i in range(1, 6))]
-    for i, z in enumerate(coder.decoded):
+    for i, z in enumerate(autoencoder.decoded):
         place, code = i // 2, codes[i % 2]
-        held, swapped = other_factors(coder, place), coder.factors[place].slice
+        held, swapped = other_factors(autoencoder, place), autoencoder.factors[place].slice
         assert (z[0] == code).all()
         assert (z[:, held] == code[held]).all()
         assert (z[1:, swapped] == drawn[:, swapped]).all()
@@ -150,8 +150,8 @@ def test_what_cannot_be_drawn_is_refused(make_coder: Any) -> None:
 
 
 def test_a_diverged_encoder_is_an_error(make_coder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    coder = make_coder("2")
+    autoencoder = make_coder("2")
     broken = np.full((1, 3), np.nan, np.float32)
-    monkeypatch.setattr(coder, "encode", lambda x: (broken, np.ones((1, 1)), None))
+    monkeypatch.setattr(autoencoder, "encode", lambda x: (broken, np.ones((1, 1)), None))
     with pytest.raises(NumericalError, match="diverged"):
-        reconstructions(coder, np.zeros((1, 1, 6, 8), np.float32))
+        reconstructions(autoencoder, np.zeros((1, 1, 6, 8), np.float32))

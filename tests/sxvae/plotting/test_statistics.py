@@ -24,8 +24,8 @@ def texts(figure: Any) -> str:
 
 
 def test_an_embedding_has_a_panel_for_every_factor(make_coder: Any) -> None:
-    coder = make_coder("1,2,4,1,2,3", "vmf,vmf,power-spherical,normal,normal,normal")
-    figure = embedding(coder, X, LABELS)
+    autoencoder = make_coder("1,2,4,1,2,3", "vmf,vmf,power-spherical,normal,normal,normal")
+    figure = embedding(autoencoder, X, LABELS)
     assert len(figure.axes) == 6
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0] == "factor 1: $S^{1}$ (vMF)"
@@ -41,10 +41,10 @@ def test_an_embedding_has_a_panel_for_every_factor(make_coder: Any) -> None:
 def test_points_of_s2_lie_where_the_hammer_projection_puts_them(make_coder: Any) -> None:
     from sxvae.plotting.geometry import hammer
 
-    coder = make_coder("2")
-    figure = embedding(coder, X)
+    autoencoder = make_coder("2")
+    figure = embedding(autoencoder, X)
     (points,) = (np.asarray(c.get_offsets()) for c in figure.axes[0].collections)
-    expected = hammer(coder.encode(X)[0].astype(float))
+    expected = hammer(autoencoder.encode(X)[0].astype(float))
     order = np.lexsort(points.T), np.lexsort(expected.T)
     np.testing.assert_allclose(points[order[0]], expected[order[1]], atol=1e-6)
     assert not figure.legends  # no labels, no legend
@@ -61,9 +61,9 @@ def test_classes_can_be_told_apart() -> None:
 
 
 def test_concentrations_are_counted_per_factor(make_coder: Any) -> None:
-    coder = make_coder("2,3,1", "vmf,normal,vmf")
-    figure = concentrations(coder, X)
-    _, concentration, scale = coder.encode(X)
+    autoencoder = make_coder("2,3,1", "vmf,normal,vmf")
+    figure = concentrations(autoencoder, X)
+    _, concentration, scale = autoencoder.encode(X)
     assert scale is not None
     medians = [
         np.median(concentration[:, 0]),
@@ -81,12 +81,12 @@ def test_concentrations_are_counted_per_factor(make_coder: Any) -> None:
 def test_a_full_covariance_gives_the_coordinates_deviations(
     make_coder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coder = make_coder("2,3", "normal")
+    autoencoder = make_coder("2,3", "normal")
     small, large = [[3, 0], [4, 0]], [[1, 0, 0], [0, 2, 0], [0, 3, 4]]
     scale = np.array([np.concatenate([np.ravel(small), np.ravel(large)])] * 4, np.float32)
-    code = coder.sample_prior(4, seed=0)
-    monkeypatch.setattr(coder, "encode", lambda x: (code, np.empty((4, 0)), scale))
-    figure = concentrations(coder, X[:4])
+    code = autoencoder.sample_prior(4, seed=0)
+    monkeypatch.setattr(autoencoder, "encode", lambda x: (code, np.empty((4, 0)), scale))
+    figure = concentrations(autoencoder, X[:4])
     notes = [axes.texts[0].get_text() for axes in figure.axes]
     assert notes == ["median 3.5", f"median {8 / 3:.3g}"]
 
@@ -170,8 +170,8 @@ def test_drawing_leaves_matplotlibs_settings_alone() -> None:
 
 
 def test_a_single_image_can_be_drawn(make_coder: Any) -> None:
-    coder = make_coder("1,2,3,1,2,3", "vmf,vmf,vmf,normal,normal,normal")
-    for figure in (concentrations(coder, X[:1]), embedding(coder, X[:1], LABELS[:1])):
+    autoencoder = make_coder("1,2,3,1,2,3", "vmf,vmf,vmf,normal,normal,normal")
+    for figure in (concentrations(autoencoder, X[:1]), embedding(autoencoder, X[:1], LABELS[:1])):
         assert figure_bytes(figure, "png").startswith(b"\x89PNG")
-    for axes in concentrations(coder, X[:1]).axes:
+    for axes in concentrations(autoencoder, X[:1]).axes:
         assert sum(b.get_height() * b.get_width() for b in axes.patches) > 0  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ from sxvae.errors import (
 )
 from sxvae.runs.checkpoint import read_checkpoint
 from sxvae.runs.directory import RunDirectory
-from sxvae.training.fit import Observer, initial_model
+from sxvae.training.fit import Callbacks, initial_model
 
 QUICK = TrainingSettings(
     epochs=6, burn_in=2, kl_warmup=3, eval_samples=5, batch_size=40, look_ahead=3
@@ -63,7 +63,7 @@ def _same(first: Path, second: Path) -> bool:
     )
 
 
-class _InterruptAt(Observer):
+class _InterruptAt(Callbacks):
     """Presses Ctrl-C at a step."""
 
     def __init__(self, step: int) -> None:
@@ -139,9 +139,9 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
 ) -> None:
     whole = fit(_model(data), data, QUICK, name="whole", runs_dir=tmp_path)
     with pytest.raises(TrainingInterrupted, match=f"{(step - 1) // 3} epochs? (is|are) saved"):
-        fit(_model(data), data, QUICK, name="cut", runs_dir=tmp_path, observer=_InterruptAt(step))
+        fit(_model(data), data, QUICK, name="cut", runs_dir=tmp_path, callbacks=_InterruptAt(step))
     with pytest.raises(TrainingInterrupted):
-        resume("cut", runs_dir=tmp_path, data=data, observer=_InterruptAt(3))
+        resume("cut", runs_dir=tmp_path, data=data, callbacks=_InterruptAt(3))
     cut = resume("cut", runs_dir=tmp_path, data=data)
     assert _same(whole.best, cut.best)
     assert _same(whole.directory.last, cut.directory.last)
@@ -158,7 +158,7 @@ def test_a_kill_between_any_two_files_is_repaired(data: ImageData, tmp_path: Pat
     """The states that a kill can leave: no `last`, a line or a best model that `last` lacks."""
     whole = fit(_model(data), data, QUICK, name="whole", runs_dir=tmp_path)
     with pytest.raises(TrainingInterrupted):
-        fit(_model(data), data, QUICK, name="cut", runs_dir=tmp_path, observer=_InterruptAt(13))
+        fit(_model(data), data, QUICK, name="cut", runs_dir=tmp_path, callbacks=_InterruptAt(13))
     cut = RunDirectory(tmp_path / "cut")
     cut.append_metrics({"epoch": 5})
     with cut.metrics.open("a") as file:
@@ -309,7 +309,7 @@ def test_refusals_leave_nothing_behind(data: ImageData, tmp_path: Path) -> None:
 def test_the_observer_is_told_everything(data: ImageData, tmp_path: Path) -> None:
     seen: list[Any] = []
 
-    class Recorder(Observer):
+    class Recorder(Callbacks):
         def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
             seen.append(("started", run.name, settings.training.epochs, done, steps))
 
@@ -323,7 +323,7 @@ def test_the_observer_is_told_everything(data: ImageData, tmp_path: Path) -> Non
             seen.append(("evaluated", done, images))
 
     config = QUICK.model_copy(update={"epochs": 1})
-    fit(_model(data), data, config, name="a", runs_dir=tmp_path, observer=Recorder())
+    fit(_model(data), data, config, name="a", runs_dir=tmp_path, callbacks=Recorder())
     assert seen == [
         ("started", "a", 1, 0, 3),
         "step",

@@ -19,7 +19,7 @@ def model(untrained: Callable[..., ProductSpaceVAE]) -> ProductSpaceVAE:
 
 @pytest.fixture
 def x(few_digits: ImageData) -> Tensor:
-    return few_digits.fixed("test").grey(slice(0, 8))
+    return few_digits.for_evaluation("test").images(slice(0, 8))
 
 
 def test_the_default_is_the_weighted_elbo(model: ProductSpaceVAE, x: Tensor) -> None:

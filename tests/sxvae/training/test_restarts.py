@@ -17,7 +17,7 @@ from sxvae import ImageData, ProductSpaceVAE, TrainingSettings, fit, resume
 from sxvae.errors import NumericalError, TrainingInterrupted
 from sxvae.runs.checkpoint import read_checkpoint
 from sxvae.runs.directory import RunDirectory
-from sxvae.training.callbacks import Observer
+from sxvae.training.callbacks import Callbacks
 
 Untrained = Callable[..., ProductSpaceVAE]
 
@@ -42,7 +42,7 @@ class _Calls:
         return output * torch.nan if self.faulty(self.count) else output
 
 
-class _StopAfter(Observer):
+class _StopAfter(Callbacks):
     def __init__(self, steps: int) -> None:
         self.left = steps
 
@@ -76,11 +76,11 @@ def test_a_fault_at_a_random_step_is_survived(
     _Calls(model.decoder, lambda count: count == step)
     told: list[dict[str, Any]] = []
 
-    class Listener(Observer):
+    class Listener(Callbacks):
         def restarted(self, restart: dict[str, Any]) -> None:
             told.append(restart)
 
-    run = fit(model, few_digits, CONFIG, name="a", runs_dir=tmp_path, observer=Listener())
+    run = fit(model, few_digits, CONFIG, name="a", runs_dir=tmp_path, callbacks=Listener())
     assert run.epochs == CONFIG.epochs
     assert [line["epoch"] for line in run.history] == [1, 2, 3, 4, 5, 6]
     assert run.evaluation is not None
@@ -192,7 +192,7 @@ def test_a_restarted_run_is_resumed_bit_for_bit(
 
     whole = fit(faulty(), few_digits, CONFIG, name="whole", runs_dir=tmp_path)
     with pytest.raises(TrainingInterrupted):  # in the epoch that began anew
-        fit(faulty(), few_digits, CONFIG, name="cut", runs_dir=tmp_path, observer=_StopAfter(6))
+        fit(faulty(), few_digits, CONFIG, name="cut", runs_dir=tmp_path, callbacks=_StopAfter(6))
     cut = resume("cut", runs_dir=tmp_path, data=few_digits)
     assert _same(whole.directory.last, cut.directory.last)
     assert _restarts(whole.directory) == _restarts(cut.directory)
@@ -205,7 +205,7 @@ def test_rare_saves_lose_nothing(
     whole = fit(untrained(), few_digits, CONFIG, name="whole", runs_dir=tmp_path)
     rare = CONFIG.model_copy(update={"save_every": 4})
     with pytest.raises(TrainingInterrupted, match="3 epochs are saved"):
-        fit(untrained(), few_digits, rare, name="a", runs_dir=tmp_path, observer=_StopAfter(10))
+        fit(untrained(), few_digits, rare, name="a", runs_dir=tmp_path, callbacks=_StopAfter(10))
     assert _same(
         whole.directory.last, resume("a", runs_dir=tmp_path, data=few_digits).directory.last
     )
@@ -217,7 +217,7 @@ def test_rare_saves_lose_nothing(
                 raise SystemExit
 
     with pytest.raises(SystemExit):
-        fit(untrained(), few_digits, rare, name="b", runs_dir=tmp_path, observer=_Killed(10))
+        fit(untrained(), few_digits, rare, name="b", runs_dir=tmp_path, callbacks=_Killed(10))
     killed = RunDirectory(tmp_path / "b")
     assert read_checkpoint(killed.last).metadata["epoch"] == 0
     assert len(killed.read_metrics()) == 3
@@ -244,14 +244,14 @@ def test_gradients_are_limited_and_the_rate_falls(
 ) -> None:
     norms: list[float] = []
 
-    class Steps(Observer):
+    class Steps(Callbacks):
         def stepped(self) -> None:
             gradients = [p.grad for p in model.parameters() if p.grad is not None]
             norms.append(torch.nn.utils.get_total_norm(gradients).item())
 
     model = untrained()
     config = CONFIG.model_copy(update={"max_grad_norm": 0.5, "lr_schedule": "cosine"})
-    run = fit(model, few_digits, config, name="a", runs_dir=tmp_path, observer=Steps())
+    run = fit(model, few_digits, config, name="a", runs_dir=tmp_path, callbacks=Steps())
     assert norms == pytest.approx([0.5] * len(norms), rel=1e-4)
     rates = [line["lr"] for line in run.history]
     assert rates[0] == CONFIG.lr
@@ -265,7 +265,7 @@ def test_tensorboard_has_the_metrics_once(
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     config = CONFIG.model_copy(update={"tensorboard": True})
     with pytest.raises(TrainingInterrupted):
-        fit(untrained(), few_digits, config, name="a", runs_dir=tmp_path, observer=_StopAfter(8))
+        fit(untrained(), few_digits, config, name="a", runs_dir=tmp_path, callbacks=_StopAfter(8))
     run = resume("a", runs_dir=tmp_path, data=few_digits)
     events = accumulators.EventAccumulator(str(run.directory.tensorboard)).Reload()
     for tag, key in (("val_elbo", "val_elbo"), ("loss", "loss"), ("lr", "lr")):

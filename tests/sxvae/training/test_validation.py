@@ -6,20 +6,20 @@ import pytest
 import torch
 
 from sxvae import ImageData, ProductSpaceVAE, Split, TrainingSettings
-from sxvae.training.metrics import Totals
+from sxvae.training.metrics import MeanMetrics
 from sxvae.training.validation import validate
 
 
 def test_the_figures_have_weight_1_and_the_same_noise_each_time(
     few_digits: ImageData, untrained: Callable[..., ProductSpaceVAE]
 ) -> None:
-    model, images = untrained(), few_digits.fixed("validation")
+    model, images = untrained(), few_digits.for_evaluation("validation")
     config = TrainingSettings(beta=0.1, val_log_likelihood=300)
     figures = validate(model, images, config)
     assert set(figures) == {"elbo", "reconstruction", "kl", "kl_per_factor", "log_likelihood"}
     assert figures["elbo"] == pytest.approx(figures["reconstruction"] - figures["kl"])
     with torch.no_grad():
-        kl = model.elbo(images.grey(slice(None))).kl.mean(dim=0)
+        kl = model.elbo(images.images(slice(None))).kl.mean(dim=0)
     assert figures["kl_per_factor"] == pytest.approx(kl.tolist(), rel=1e-5)
     assert figures["log_likelihood"] > figures["elbo"]
     torch.rand(3)  # the caller's stream does not matter
@@ -41,10 +41,10 @@ def test_many_images_are_one_mean(untrained: Callable[..., ProductSpaceVAE]) -> 
 
 
 def test_totals_weigh_batches_by_their_images() -> None:
-    totals = Totals()
-    totals.add(torch.tensor(1.0), torch.tensor([-1.0, -3.0, -2.0]), torch.ones(3, 2))
-    totals.add(torch.tensor(5.0), torch.tensor([-6.0]), torch.tensor([[3.0, 5.0]]))
-    means = totals.means()
+    metrics_so_far = MeanMetrics()
+    metrics_so_far.add(torch.tensor(1.0), torch.tensor([-1.0, -3.0, -2.0]), torch.ones(3, 2))
+    metrics_so_far.add(torch.tensor(5.0), torch.tensor([-6.0]), torch.tensor([[3.0, 5.0]]))
+    means = metrics_so_far.means()
     assert means["loss"] == pytest.approx(2)
     assert means["reconstruction"] == pytest.approx(-3)
     assert means["kl_per_factor"] == pytest.approx([1.5, 2])

@@ -91,7 +91,7 @@ def test_types(tmp_path: Path, dtype: str) -> None:
     """Zeros and ones are these in every type, except that 1 of 255 is next to nothing."""
     x = (_numbered(4, 4) % 2).astype(dtype)
     data = load_data(_save(tmp_path / "own.npy", x))
-    grey = data.train.grey(slice(None))
+    grey = data.train.images(slice(None))
     assert grey.dtype == torch.float32
     assert grey.max().item() == pytest.approx(1 / 255 if dtype == "uint8" else 1)
     assert grey.min().item() == 0

@@ -72,7 +72,7 @@ def _grey(image: Image.Image, folder: Path, name: str = "a.png", **options: Any)
     """What a folder of this one image holds, shape (C, H, W), in [0, 1]."""
     folder.mkdir(exist_ok=True)
     image.save(folder / name, **options)
-    return load_folder(folder, None).grey(slice(None))[0]
+    return load_folder(folder, None).images(slice(None))[0]
 
 
 def test_every_kind_of_pixel(tmp_path: Path, letter_f: NDArray[np.uint8]) -> None:
@@ -139,7 +139,7 @@ def test_resizing_averages(tmp_path: Path) -> None:
         Image.fromarray(board).save(tmp_path / f"{i}.png")
     data = load_data(DataSettings(dataset=str(tmp_path), image_size=(8, 6)))
     assert data.image_shape == (1, 8, 6)
-    assert data.train.grey(slice(None)).numpy() == pytest.approx(0.5, abs=0.02)
+    assert data.train.images(slice(None)).numpy() == pytest.approx(0.5, abs=0.02)
     Image.fromarray(board[:32, :32]).save(tmp_path / "small.png")  # another size to begin with
     again = load_data(DataSettings(dataset=str(tmp_path), image_size=(8, 6)))
     assert len(_all(again)) == N + 1

@@ -55,7 +55,7 @@ def _write(folder: Path, name: str, file: str, content: dict[str, Any]) -> DataS
 
 
 def _numbers(data: ImageData, split: str) -> list[int]:
-    corner = getattr(data, split).grey(slice(None))[:, 0, 0, 0]
+    corner = getattr(data, split).images(slice(None))[:, 0, 0, 0]
     return [round(2_000 * value) for value in corner.tolist()]
 
 
@@ -65,7 +65,7 @@ def test_omniglot(tmp_path: Path, letter_f: NDArray[np.uint8]) -> None:
     assert data.image_shape == (1, 28, 28)
     upright = 0.75 * torch.from_numpy(letter_f[1:]).float()
     for split in (data.train, data.validation, data.test):
-        assert torch.equal(split.grey(slice(0, 1))[0, 0, 1:], upright)
+        assert torch.equal(split.images(slice(0, 1))[0, 0, 1:], upright)
     train, validation, test = (_numbers(data, name) for name in ("train", "validation", "test"))
     assert (len(validation), len(train)) == (1_345, TRAINING - 1_345)
     assert sorted(train + validation) == list(range(TRAINING))

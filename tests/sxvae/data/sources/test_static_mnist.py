@@ -66,9 +66,9 @@ def test_the_whole_set(data_dir: Path, letter_f: NDArray[np.uint8]) -> None:
     for kind in kinds:
         settings = DataSettings(dataset="static-mnist", data_dir=str(data_dir), binarization=kind)
         binary = load_data(settings).for_likelihood("bernoulli")
-        assert torch.equal(binary.fixed("test").grey(index), data.test.grey(index))
+        assert torch.equal(binary.for_evaluation("test").images(index), data.test.images(index))
         batch = binary.training_batch(binary.for_training(), index)
-        assert torch.equal(batch, data.train.grey(index))
+        assert torch.equal(batch, data.train.images(index))
 
 
 def test_a_file_that_ends_early_is_refused(data_dir: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_splits_and_scale(name: str, tmp_path: Path, letter_f: NDArray[np.uint8]
         assert torch.equal(256 * high + low, numbers)
         assert split.labels is not None
         assert torch.equal(split.labels, numbers % 10)
-        picture = split.grey(slice(0, 1))[0, 0, 1:]
+        picture = split.images(slice(0, 1))[0, 0, 1:]
         assert torch.equal(picture, torch.from_numpy(letter_f[1:]).float())
 
 
@@ -89,4 +89,6 @@ def test_real_mnist(mnist_dir: Path) -> None:
     assert data.train.pixels.dtype == torch.uint8
     batch = data.training_batch(data.for_training(), torch.arange(20_000))
     assert batch.mean().item() == pytest.approx(0.131, abs=0.002)
-    assert data.fixed("test").grey(slice(None)).mean().item() == pytest.approx(0.1325, abs=0.002)
+    assert data.for_evaluation("test").images(slice(None)).mean().item() == pytest.approx(
+        0.1325, abs=0.002
+    )
