@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,7 +51,21 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="PyTorch's threads.", show_default="as PyTorch chooses"),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no remarks on stderr.")]
+
+
+def _silence_remarks(quiet: bool) -> bool:
+    """Keep the remarks that sxvae logs off stderr too."""
+    if quiet:
+        logging.getLogger("sxvae").setLevel(logging.ERROR)
+    return quiet
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", help="No progress and no remarks on stderr.", callback=_silence_remarks
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there, if it is ours.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Take the first so many images.", show_default="all")

@@ -17,6 +17,7 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
+from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
@@ -51,7 +52,7 @@ def cache_key(target: tuple[str, ...]) -> str:
     return digest.hexdigest()[:32]
 
 
-class KernelCache:
+class KernelCache(NullCache):
     """The compiled code of one function; Numba calls its methods when it compiles.
 
     Whatever is wrong with the files, the function is compiled in memory.

@@ -38,7 +38,7 @@ class DamagedFileError(Exception):
 def cache_folder(key: str) -> Path | None:
     """The folder of a key, made if it is not there; None, with a remark, if it can't be used."""
     remove_leftovers()
-    folder = Path(platformdirs.user_cache_dir("sxvae", appauthor=False)) / "kernels" / key
+    folder = _user_cache() / "kernels" / key
     try:
         _prepare(folder)
     except OSError as error:
@@ -92,13 +92,21 @@ def write_file(path: Path, payload: bytes) -> None:
         raise
 
 
+def _user_cache() -> Path:
+    """The user's cache folder for sxvae; a relative path if the user has no home folder."""
+    try:
+        return Path(platformdirs.user_cache_dir("sxvae", appauthor=False))
+    except RuntimeError:  # older versions of platformdirs return the path with "~" in it
+        return Path("~/.cache/sxvae")
+
+
 def _prepare(folder: Path) -> None:
     """Make the folder, private to the user, and check that it is.
 
     Raises:
         OSError: if that can't be done.
     """
-    if not folder.is_absolute():  # "~" stands for itself where a user has no home
+    if not folder.is_absolute():
         raise FileNotFoundError("the user has no home folder")
     root = folder.parent
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ _SIXTH = 1 / 6
 def integration_width(
     ratio: float, first: float, second: float, rate: float, depth: float
 ) -> float:
-    """How far below 1 the variable of integration has to go: `implicit._width` for one sample."""
+    """How far below 1 the variable of integration has to go, for one sample."""
     power = first + 0.5
     slope = power - second * ratio - rate
     curvature = max(power + second * ratio * ratio, 0.0)
