@@ -36,6 +36,9 @@ def cache_key(target: tuple[str, ...]) -> str:
 
     Args:
         target: the system, and the processor's name and features, as Numba describes them.
+
+    Raises:
+        OSError: if the sources can't be read, as in a zip file or where only bytecode is installed.
     """
     versions = (
         platform.python_implementation(),
@@ -47,7 +50,10 @@ def cache_key(target: tuple[str, ...]) -> str:
         str(getattr(numba.config, "USING_SVML", False)),
     )
     digest = hashlib.sha256(repr((versions, target)).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    if not sources:
+        raise FileNotFoundError(f"the sources in {Path(__file__).parent} are missing")
+    for source in sources:
         digest.update(repr((source.name, source.read_bytes())).encode())
     return digest.hexdigest()[:32]
 
@@ -91,6 +97,10 @@ class KernelCache(NullCache):
             remark_unusable(path.parent, error)
 
     def _path(self, signature: Any, codegen: Any) -> Path | None:  # noqa: ANN401
-        folder = cache_folder(cache_key(codegen.magic_tuple()))
+        try:
+            folder = cache_folder(cache_key(codegen.magic_tuple()))
+        except OSError as error:
+            remark("cache", f"compiled code is not kept, because changes can't be seen: {error}")
+            return None
         types = hashlib.sha256(repr(signature).encode()).hexdigest()[:16]
         return folder and folder / f"{self._name}-{types}.kernel"

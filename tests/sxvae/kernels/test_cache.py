@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
 import os
@@ -189,6 +190,19 @@ def test_an_edit_of_an_inlined_function_counts(tmp_path: Path) -> None:
     new = run("home")
     assert new["result"] != old["result"]
     assert new == run("an empty home")
+
+
+def test_without_sources_nothing_is_kept(tmp_path: Path, result: Any) -> None:
+    """Code that could be stale without anybody's notice is worse than compiling again."""
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    shutil.copytree(PACKAGE / "kernels", copy / "sxvae" / "kernels")
+    shutil.copy(PACKAGE / "__init__.py", copy / "sxvae")
+    compileall.compile_dir(copy, quiet=1, legacy=True)
+    for source in copy.rglob("*.py"):
+        source.unlink()
+    told = _run(home, remark="sources", cwd=copy, PYTHONPATH=str(copy))
+    assert told == {"result": result, "loaded": 0, "compiled": ALL}
+    assert not home.exists()
 
 
 def test_another_processor_has_a_folder_of_its_own(home: Path) -> None:
