@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sxvae.errors import ConfigError
-from sxvae_runtime.factors import COVARIANCES, FAMILIES, Covariance, Factor, Layout
+from sxvae_runtime.factors import COVARIANCES, Covariance, Factor, Layout
+from sxvae_runtime.families import FAMILIES
 
 if TYPE_CHECKING:
     import torch
@@ -248,15 +249,14 @@ class ProductSpace:
         self, key: tuple[str, int], loc: torch.Tensor, parameters: torch.Tensor
     ) -> torch.distributions.Distribution:
         """The posterior of a group, batch shape (..., n_g)."""
-        from sxvae.distributions import PowerSpherical, VonMisesFisher
+        from sxvae.distributions.families import SPHERICAL_DISTRIBUTIONS
         from sxvae.distributions.normal import normal
 
         family = key[0]
         if family == "normal":
             scale = parameters.unflatten(-1, (len(self.groups[key]), -1))
             return normal(loc, scale, self.covariance)
-        classes = {"vmf": VonMisesFisher, "power-spherical": PowerSpherical}
-        return classes[family](loc, parameters, validate_args=False)
+        return SPHERICAL_DISTRIBUTIONS[family](loc, parameters, validate_args=False)
 
     def _of_group(self, value: torch.Tensor, key: tuple[str, int]) -> torch.Tensor:
         """A group's part of (..., ambient), shape (..., n_g, p)."""

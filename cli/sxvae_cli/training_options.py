@@ -9,6 +9,7 @@ import typer
 
 from sxvae import config
 from sxvae_runtime import factors
+from sxvae_runtime.families import NORMAL, SPHERICAL_FAMILIES
 
 _TRAINING = config.TrainingSettings()
 _DATA = config.DataSettings()
@@ -40,8 +41,8 @@ ZDims = Annotated[
 Distribution = Annotated[
     str | None,
     typer.Option(
-        help="The posterior's family: vmf, power-spherical or normal (a Euclidean factor); one "
-        "for all, or one for each factor, with commas.",
+        help=f"The posterior's family: {', '.join(SPHERICAL_FAMILIES)} or {NORMAL} (a Euclidean "
+        "factor); one for all, or one for each factor, with commas.",
         show_default=as_text(_MODEL.distribution),
         rich_help_panel=_SPACE,
     ),
