@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sxvae.config import DataSettings, Likelihood, SplitName
+from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.errors import DataError
 from sxvae.randomness import fresh_seed
 
@@ -127,7 +128,7 @@ class ImageData:
         """A batch as the model sees it, float32: binarised anew where that is "dynamic"."""
         if self.settings.binarization != "dynamic":
             return split.images(index)
-        if split.pixels.device.type == "cpu":
+        if runs_compiled(split.pixels):
             return _binarized(split, index)
         return torch.bernoulli(split.images(index))
 

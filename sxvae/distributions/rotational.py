@@ -16,6 +16,7 @@ from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.partition_table import Figures, PartitionTable
 from sxvae.distributions.sampling import compiled
+from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.distributions.sampling.eager import draw, draw_with_gradients
 from sxvae.distributions.sampling.implicit import derivative_type, in_blocks
 from sxvae.distributions.sampling.wood import Gaps
@@ -266,11 +267,6 @@ class RotationallySymmetric(Distribution, ABC):
         points = start.unsqueeze(-1) + step.unsqueeze(-1) * nodes
         curvature = self._curvature(points)
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
-
-
-def runs_compiled(tensor: Tensor) -> bool:
-    """Whether a tensor is for the functions that are compiled for the CPU."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 @functools.cache

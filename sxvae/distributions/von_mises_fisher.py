@@ -81,7 +81,7 @@ class VonMisesFisher(RotationallySymmetric):
         return sample_cosine_gap(concentration, self._ambient)
 
     def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
-        gaps = compiled.draw_von_mises_fisher_gaps(concentration, count, self._ambient)
+        gaps = compiled.draw_von_mises_fisher_cosines(concentration, count, self._ambient)
         # Not valid ones are named by the function that refuses them.
         return gaps or sample_cosine_gap(concentration, self._ambient)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sxvae.kernels.compiler import STEP, Array, compiled, mix
+from sxvae.kernels.compiler import Array, compiled
+from sxvae.kernels.random_bits import STEP, mix
 
 
 @compiled
@@ -15,7 +16,7 @@ def binarize(pixels: Array, index: Array, scale: float, seed: int, binary: Array
         pixels: all images, shape (n, pixels).
         index: the images that are wanted, shape (batch,).
         scale: the pixel value that stands for 1.
-        seed: of all chance here, 63 bits.
+        seed: of the random numbers, 63 bits.
         binary: filled, shape (batch, pixels).
     """
     count = pixels.shape[1]
@@ -24,10 +25,10 @@ def binarize(pixels: Array, index: Array, scale: float, seed: int, binary: Array
     for i in range(len(words)):
         state += STEP
         words[i] = mix(state)
-    # 24 bits of chance a pixel, none of them 2^24: 0 never becomes 1, and 1 always does.
-    chance = words.view(np.uint32)
+    # 24 random bits for each pixel are at most 2^24 - 1: a pixel of 0 is never 1, one of 1 always.
+    random = words.view(np.uint32)
     unit = 2.0**24 / scale
     for i in range(len(index)):
         image, start = pixels[index[i]], i * count
         for j in range(count):
-            binary[i, j] = np.float64(chance[start + j] >> np.uint32(8)) < image[j] * unit
+            binary[i, j] = np.float64(random[start + j] >> np.uint32(8)) < image[j] * unit

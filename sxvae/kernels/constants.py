@@ -1,6 +1,6 @@
-"""Numbers that kernels and their callers share. Needs no Numba."""
+"""Numbers that compiled functions and their callers share; importing them does not import Numba."""
 
-# The families' numbers among the compiled functions.
+# The distribution families whose samples `gradients.differentiate` differentiates.
 VON_MISES_FISHER, POWER_SPHERICAL = 0, 1
 # A vector is not divided by less than this, as in torch.nn.functional.normalize.
 SMALLEST_NORM = 1e-12

@@ -1,11 +1,13 @@
-"""From the heads' outputs to posterior samples and KL, and back, compiled for the CPU.
+"""From the posterior head's outputs to samples and KL, and back, compiled for the CPU.
 
-Between two matrix products a training step has a few hundred numbers to work on, and PyTorch would
-spend its time on calls: here all of it is one call forwards and one backwards. The arithmetic is
-that of `PosteriorHead`, `VonMisesFisher` and its KL to the uniform distribution.
+A training step has only a few hundred numbers here, on which PyTorch would spend more time calling
+operations than computing. So `draw` does all of it in one call, and `differentiate_draw` computes
+all gradients in another. The arithmetic is that of `PosteriorHead`, `VonMisesFisher` and its KL to
+the uniform distribution.
 
-There is a row for each image and sphere of a group of equal ones, the spheres of an image one after
-the other. What `draw` computes on its way it leaves in `work`, one array of `work_size` numbers.
+Both work on a group of spheres of one dimension. There is a row for each image and sphere: first
+the spheres of the first image, then those of the second, and so on. `draw` keeps what the gradients
+need in `work`, one array of `work_size` numbers.
 """
 
 from __future__ import annotations
@@ -16,20 +18,24 @@ import numpy as np
 
 from sxvae.kernels.compiler import Array, compiled
 from sxvae.kernels.constants import SMALLEST_NORM, VON_MISES_FISHER
-from sxvae.kernels.sampling import STREAM, differentiate, draw_gaps, interpolate, place
+from sxvae.kernels.gradients import differentiate
+from sxvae.kernels.partition_table import interpolate
+from sxvae.kernels.placement import place
+from sxvae.kernels.random_bits import STREAM
+from sxvae.kernels.wood import draw_cosines
 
-# Of a row: concentration, two gaps, three figures.
+# For each row: the concentration, 1 - t, 1 + t, and the three moments of `interpolate`.
 _NUMBERS = 6
 
 
 def work_size(rows: int, ambient: int) -> int:
-    """Mean directions and samples in R^p, and the numbers of each row."""
+    """The length of `work`: mean directions and samples in R^p, and six numbers for each row."""
     return rows * (2 * ambient + _NUMBERS)
 
 
 @compiled
 def _parts(work: Array, rows: int, ambient: int) -> tuple[Array, Array, Array]:
-    """Mean directions (rows, p), samples (rows, p) and numbers (6, rows)."""
+    """The parts of `work`: mean directions and samples (rows, p), and numbers (6, rows)."""
     size = rows * ambient
     return (
         work[:size].reshape(rows, ambient),
@@ -56,26 +62,27 @@ def draw(
     """One sample of each posterior of a group, and its KL to the uniform distribution.
 
     Args:
-        raw: the heads' outputs, shape (batch, ambient + spheres): mean directions of any length,
-            then what softplus makes concentrations of.
+        raw: the head's outputs, shape (batch, ambient + spheres): mean directions of any length,
+            then the numbers that become concentrations by softplus + 1.
         offsets: where each sphere's coordinates begin, shape (n,).
-        columns: each sphere's place among the concentrations, shape (n,).
+        columns: the index of each sphere among the concentrations, shape (n,).
         table: the `PartitionTable`'s coefficients.
         start: the logarithm of its lowest concentration.
         cell: its cells' width.
-        seed: as for `draw_gaps`.
-        first: the first row's number among those of all images.
-        direction: vectors of any length, brought to length 1, shape (rows, p - 1).
-        work: filled.
-        z: the samples are put into their coordinates, shape (batch, ambient).
-        kl: the KL is put into its columns, shape (batch, spheres).
+        seed: of the random streams, as for `draw_cosines`.
+        first: the index of the first row among those of all images.
+        direction: vectors of any length, brought to length 1 in place, shape (rows, p - 1).
+        work: filled, shape (work_size,).
+        z: the group's coordinates are filled with its samples, shape (batch, ambient).
+        kl: the group's columns are filled with its KL, nats, shape (batch, spheres).
 
     Returns:
-        The first row whose concentration is not valid, or -1.
+        The first row whose concentration is not finite, or -1.
     """
     rows, ambient, concentrations = len(direction), direction.shape[1] + 1, z.shape[1]
     loc, x, numbers = _parts(work, rows, ambient)
-    k, near, far, figures = numbers[0], numbers[1], numbers[2], numbers[3:]
+    k, one_minus_cosine, one_plus_cosine = numbers[0], numbers[1], numbers[2]
+    moments = numbers[3:]
     for row in range(rows):
         image, sphere = divmod(row, len(offsets))
         offset = offsets[sphere]
@@ -88,14 +95,14 @@ def draw(
         raw_k = np.float64(raw[image, concentrations + columns[sphere]])
         k[row] = max(raw_k, 0.0) + math.log1p(math.exp(-abs(raw_k))) + 1
     own_seed = np.uint64(seed) + np.uint64(first) * STREAM
-    invalid: int = draw_gaps(k, ambient, own_seed, 0, near, far)
+    invalid: int = draw_cosines(k, ambient, own_seed, 0, one_minus_cosine, one_plus_cosine)
     if invalid >= 0:
         return invalid
-    interpolate(k, table, start, cell, figures)
-    place(loc, 0, near, far, direction, x)
+    interpolate(k, table, start, cell, moments)
+    place(loc, 0, one_minus_cosine, one_plus_cosine, direction, x)
     for row in range(rows):
         image, sphere = divmod(row, len(offsets))
-        kl[image, columns[sphere]] = figures[0, row]
+        kl[image, columns[sphere]] = moments[0, row]
         for j in range(ambient):
             z[image, offsets[sphere] + j] = x[row, j]
     return -1
@@ -116,25 +123,26 @@ def differentiate_draw(
     by_raw: Array,
     by_bias: Array,
 ) -> None:
-    """The gradients with respect to the heads' outputs.
+    """The gradients with respect to the head's outputs.
 
     Args:
-        by_z: those with respect to the samples, shape (batch, ambient).
-        by_kl: those with respect to the KL, shape (batch, spheres).
-        raw: as `draw` took it, as are the offsets and columns.
-        offsets: shape (n,).
-        columns: shape (n,).
+        by_z: the gradient with respect to the samples, shape (batch, ambient).
+        by_kl: the gradient with respect to the KL, shape (batch, spheres).
+        raw: the head's outputs, as `draw` took them.
+        offsets: as `draw` took them, shape (n,).
+        columns: as `draw` took them, shape (n,).
         direction: as `draw` left it.
-        work: likewise; the samples in it are written over.
+        work: as `draw` left it; the samples in it are overwritten.
         nodes: of the quadrature on [0, 1].
-        weights: their weights.
-        depth: of the quadrature.
-        by_raw: the gradients are put into their places, shape (batch, ambient + spheres).
-        by_bias: zeros, to which the sums over the batch are added, shape (ambient + spheres,).
+        weights: of the nodes.
+        depth: of the quadrature, as in `implicit`.
+        by_raw: the group's columns are filled with the gradients, shape (batch, ambient + spheres).
+        by_bias: the gradients' sums over the batch are added to it, shape (ambient + spheres,).
     """
     rows, ambient, concentrations = len(direction), direction.shape[1] + 1, by_z.shape[1]
     loc, by_x, numbers = _parts(work, rows, ambient)
-    k, near, far, figures = numbers[0], numbers[1], numbers[2], numbers[3:]
+    k, one_minus_cosine, one_plus_cosine = numbers[0], numbers[1], numbers[2]
+    moments = numbers[3:]
     by_loc, by_k = np.zeros_like(loc), np.zeros_like(k)
     for row in range(rows):
         image, sphere = divmod(row, len(offsets))
@@ -144,12 +152,12 @@ def differentiate_draw(
         VON_MISES_FISHER,
         0,
         by_x,
-        near,
-        far,
+        one_minus_cosine,
+        one_plus_cosine,
         direction,
         loc,
         k,
-        figures[1],
+        moments[1],
         nodes,
         weights,
         depth,
@@ -168,7 +176,7 @@ def differentiate_draw(
             gradient = (by_loc[row, j] - inner * loc[row, j]) / length
             by_raw[image, offset + j] = gradient
             by_bias[offset + j] += gradient
-        slope = by_k[row] + by_kl[image, column] * k[row] * figures[2, row]
-        slope *= -math.expm1(1 - k[row])  # softplus's
+        slope = by_k[row] + by_kl[image, column] * k[row] * moments[2, row]
+        slope *= -math.expm1(1 - k[row])  # the derivative of softplus
         by_raw[image, concentrations + column] = slope
         by_bias[concentrations + column] += slope

@@ -1,6 +1,7 @@
 """Samples around a mean direction and their gradients on the CPU, by the compiled functions.
 
-These are imported where they are called: importing Numba takes half a second.
+Each function here imports the compiled ones that it calls, because importing Numba takes half a
+second. Before they are called, `backend.runs_compiled` has to say that they can be.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from sxvae.distributions.sampling.threads import in_blocks
 from sxvae.distributions.sampling.wood import Gaps
 from sxvae.randomness import fresh_seed
 
-# What a thread does at a time: so many coordinates, gaps or derivatives.
+# What a thread does at a time: so many coordinates, or so many cosines or derivatives.
 _NUMBERS, _ROWS = 2**16, 4_096
 
 
 class Family(NamedTuple):
-    """What belongs to a family of distributions here.
+    """What the compiled functions need to know of a distribution family.
 
     Attributes:
-        number: the family's among the compiled functions.
-        log_singular: whether s is infinite opposite to the mean direction.
-        gaps: draws the distances of <loc, x> from 1 and -1, from the concentrations (rows,) and
-            the number of samples.
-        loss: gives the means of -s, of the concentrations' shape; called if a gradient is wanted.
+        number: the family's number in `sxvae.kernels.constants`.
+        log_singular: whether the statistic s is infinite opposite to the mean direction.
+        draw_cosines: draws 1 - <loc, x> and 1 + <loc, x>, from the concentrations (rows,) and the
+            number of samples.
+        mean: gives E[-s], of the concentrations' shape; called if a gradient is wanted.
     """
 
     number: int
     log_singular: bool
-    gaps: Callable[[Tensor, int], Gaps]
-    loss: Callable[[], Tensor]
+    draw_cosines: Callable[[Tensor, int], Gaps]
+    mean: Callable[[], Tensor]
 
 
 def draw(loc: Tensor, concentration: Tensor, sample_shape: torch.Size, family: Family) -> Tensor:
@@ -54,34 +55,45 @@ def draw(loc: Tensor, concentration: Tensor, sample_shape: torch.Size, family: F
     return x.view(*sample_shape, *loc.shape)
 
 
-def draw_von_mises_fisher_gaps(concentration: Tensor, count: int, ambient: int) -> Gaps | None:
-    """The gaps of so many samples, or None if a concentration is not valid."""
-    from sxvae.kernels import sampling as compiled
+def draw_von_mises_fisher_cosines(concentration: Tensor, count: int, ambient: int) -> Gaps | None:
+    """Draw 1 - <loc, x> and 1 + <loc, x> of von Mises-Fisher samples.
+
+    Args:
+        concentration: k, shape (rows,); sample i belongs to row i % rows.
+        count: the number of samples.
+        ambient: p.
+
+    Returns:
+        Both of shape (count,), float64; None if a concentration is negative or not finite.
+    """
+    from sxvae.kernels.wood import draw_cosines
 
     k = concentration.contiguous().numpy()
-    gaps = torch.empty(2, count, dtype=torch.float64)
-    near, far = gaps.numpy()
+    cosines = torch.empty(2, count, dtype=torch.float64)
+    one_minus_cosine, one_plus_cosine = cosines.numpy()
     seed = fresh_seed()
     invalid: list[int] = []
 
     def task(block: slice) -> None:
-        row = compiled.draw_gaps(k, ambient, seed, block.start, near[block], far[block])
+        row = draw_cosines(
+            k, ambient, seed, block.start, one_minus_cosine[block], one_plus_cosine[block]
+        )
         if row >= 0:
             invalid.append(row)
 
     in_blocks(count, _ROWS, task)
-    return None if invalid else Gaps(*gaps)
+    return None if invalid else Gaps(*cosines)
 
 
 def look_up(table: PartitionTable, concentration: Tensor) -> Figures:
     """What `table` gives for concentrations of any shape."""
-    from sxvae.kernels import sampling as compiled
+    from sxvae.kernels.partition_table import interpolate
 
     k = concentration.detach().reshape(-1).contiguous()
-    figures = torch.empty(3, len(k), dtype=torch.float64)
+    moments = torch.empty(3, len(k), dtype=torch.float64)
     coefficients = table.on(k.device).numpy()
-    compiled.interpolate(k.numpy(), coefficients, table.start, table.cell, figures.numpy())
-    return Figures(*(each.view(concentration.shape) for each in figures))
+    interpolate(k.numpy(), coefficients, table.start, table.cell, moments.numpy())
+    return Figures(*(each.view(concentration.shape) for each in moments))
 
 
 class _Sample(torch.autograd.Function):
@@ -93,35 +105,42 @@ class _Sample(torch.autograd.Function):
         samples: int,
         family: Family,
     ) -> Tensor:
-        gaps = family.gaps(concentration, samples * len(loc))
+        cosines = family.draw_cosines(concentration, samples * len(loc))
         x = loc.new_empty(samples * len(loc), loc.shape[-1])
         direction = uniform_directions_of_any_length((len(x), x.shape[-1] - 1), loc.dtype)
-        _place(loc, gaps, direction, x)
+        _place(loc, cosines, direction, x)
         if any(ctx.needs_input_grad):
             ctx.family = family
-            ctx.save_for_backward(loc, concentration, *gaps, direction)
+            ctx.save_for_backward(loc, concentration, *cosines, direction)
         return x
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         with torch.no_grad():
             by_loc, by_concentration = _differentiate(ctx.family, grads[0], *ctx.saved_tensors)
-        if torch.is_grad_enabled():  # somebody wants second derivatives
+        if torch.is_grad_enabled():  # second derivatives are wanted
             loc, concentration = ctx.saved_tensors[:2]
             by_loc = first_order(by_loc, loc, concentration)
             by_concentration = first_order(by_concentration, loc, concentration)
         return by_loc, by_concentration, None, None
 
 
-def _place(loc: Tensor, gaps: Gaps, direction: Tensor, x: Tensor) -> None:
+def _place(loc: Tensor, cosines: Gaps, direction: Tensor, x: Tensor) -> None:
     """Fill in the samples, and bring the tangent directions to length 1."""
-    from sxvae.kernels import sampling as compiled
+    from sxvae.kernels.placement import place
 
     rows, noise, samples = loc.contiguous().numpy(), direction.numpy(), x.numpy()
-    near, far = (each.numpy() for each in gaps)
+    one_minus_cosine, one_plus_cosine = (each.numpy() for each in cosines)
 
     def task(block: slice) -> None:
-        compiled.place(rows, block.start, near[block], far[block], noise[block], samples[block])
+        place(
+            rows,
+            block.start,
+            one_minus_cosine[block],
+            one_plus_cosine[block],
+            noise[block],
+            samples[block],
+        )
 
     in_blocks(len(x), max(1, _NUMBERS // x.shape[-1]), task)
 
@@ -131,12 +150,12 @@ def _differentiate(
     grad: Tensor,
     loc: Tensor,
     concentration: Tensor,
-    near: Tensor,
-    far: Tensor,
+    one_minus_cosine: Tensor,
+    one_plus_cosine: Tensor,
     direction: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The gradients with respect to loc and concentration."""
-    from sxvae.kernels import sampling as compiled
+    from sxvae.kernels.gradients import differentiate
 
     by_loc = torch.zeros(loc.shape, dtype=torch.float64)
     by_concentration = torch.zeros(concentration.shape, dtype=torch.float64)
@@ -144,19 +163,17 @@ def _differentiate(
     dtype = derivative_type(concentration, loc.shape[-1], log_singular=log_singular)
     nodes, weights, depth = quadrature(dtype, log_singular)
     rows, k, mean = (
-        each.contiguous().numpy() for each in (loc, concentration, family.loss().reshape(-1))
+        each.contiguous().numpy() for each in (loc, concentration, family.mean().reshape(-1))
     )
-    samples = [each.contiguous().numpy() for each in (grad, near, far, direction)]
+    samples = [
+        each.contiguous().numpy() for each in (grad, one_minus_cosine, one_plus_cosine, direction)
+    ]
 
     def task(block: slice) -> None:
-        parts = [each[block] for each in samples]
-        compiled.differentiate(
+        differentiate(
             family.number,
             block.start,
-            parts[0],
-            parts[1],
-            parts[2],
-            parts[3],
+            *(each[block] for each in samples),
             rows,
             k,
             mean,
@@ -167,7 +184,7 @@ def _differentiate(
             by_concentration.numpy(),
         )
 
-    # Threads must not add to one row at a time.
+    # With several samples a row, blocks would add to the same rows at the same time.
     count = len(grad)
     in_blocks(count, _ROWS if count == len(loc) else count, task)
     return by_loc.to(loc.dtype), by_concentration.to(concentration.dtype)
