@@ -143,7 +143,9 @@ def mean_log_half(concentration: Tensor, one_minus_cosine: Tensor, ambient: int)
     """
     nodes = 3 * _POLAR_NODES * (1 if ambient == 2 else _AZIMUTH_NODES)
     rows = max(1, _CHUNK // nodes)
-    chunks = zip(*(x.flatten().split(rows) for x in (concentration, one_minus_cosine)), strict=True)
-    parts = [_chunk(*chunk, ambient) for chunk in chunks]
+    pairs = zip(
+        concentration.flatten().split(rows), one_minus_cosine.flatten().split(rows), strict=True
+    )
+    parts = [_chunk(k, one_minus, ambient) for k, one_minus in pairs]
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     return MeanLogHalf(*(column.view(concentration.shape) for column in columns))
