@@ -77,14 +77,17 @@ class ProductDistribution(Distribution):
         self.groups = tuple(groups)
         self.positions: _Positions = tuple(tuple(indices) for indices in positions)
         sizes = [group.batch_shape[-1] for group in self.groups]
-        batch_shapes = {group.batch_shape[:-1] for group in self.groups}
-        if len(batch_shapes) != 1 or sizes != [len(indices) for indices in self.positions]:
+        counts = [len(indices) for indices in self.positions]
+        # Compared one by one, not as a set: while a graph is traced, sizes have no hash.
+        batch_shapes = [group.batch_shape[:-1] for group in self.groups]
+        are_equal = all(shape == batch_shapes[0] for shape in batch_shapes)
+        if not (batch_shapes and are_equal) or sizes != counts:
             raise ValueError("every group needs the batch shape (*batch, number of its positions)")
         if sorted(sum(self.positions, ())) != list(range(sum(sizes))):
             raise ValueError("the groups' positions must be each of 0..n-1 once")
         self._ambients = tuple(group.event_shape[0] for group in self.groups)
         ambient = sum(size * p for size, p in zip(sizes, self._ambients, strict=True))
-        super().__init__(batch_shapes.pop(), torch.Size([ambient]), validate_args)
+        super().__init__(batch_shapes[0], torch.Size([ambient]), validate_args)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -187,6 +190,17 @@ class ProductDistribution(Distribution):
             raise ValueError("KL per factor needs two products over the same factors")
         pairs = zip(self.groups, other.groups, strict=True)
         return self._order_factors([kl_divergence(mine, its) for mine, its in pairs])
+
+    def rsample_and_kl(self, other: ProductDistribution) -> tuple[Tensor, Tensor]:
+        """One sample and KL(self, other) of each factor, as a training step needs both.
+
+        Returns:
+            Shapes (*batch_shape, ambient) and (*batch_shape, factors), nats.
+
+        Raises:
+            ValueError: if the two are not grouped alike.
+        """
+        return self.rsample(), self.kl_per_factor(other)
 
     def _join(self, parts: list[Tensor]) -> Tensor:
         flat = _concatenate([part.flatten(-2) for part in parts])

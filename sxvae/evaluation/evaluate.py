@@ -14,7 +14,8 @@ from torch import Tensor
 from sxvae.config import DECODING_MEMORY, SplitName
 from sxvae.data.images import ImageData
 from sxvae.errors import ConfigError, DataError, NumericalError
-from sxvae.models.vae import ImportanceTerms, ProductSpaceVAE, evaluating, slices
+from sxvae.models.importance import ImportanceTerms, slices
+from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 _BATCH = 100

@@ -46,7 +46,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
     assert last.metadata["epoch"] == 3
     assert last.tensors["model.radius.log_radius"].shape == (2,)
     assert (last.tensors["model.radius.log_radius"] != 0).all()
-    assert last.tensors["model.head.scale.linear.weight"].shape == (6, 32)
+    assert last.tensors["model.head.linear.weight"].shape == (11 + 2 + 6, 32)
     figures = json.loads((run / "evaluation.json").read_text())
     assert figures["concentration_per_factor"][1] is None
     assert 1 <= figures["effective_sample_size"] <= 10
@@ -94,7 +94,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
         ),
         (
             ("--likelihood", "gaussian", "--z-dims", "3", "--distribution", "normal"),
-            {"model.likelihood.log_scale": (), "model.head.scale.linear.weight": (3, 128)},
+            {"model.likelihood.log_scale": (), "model.head.linear.weight": (3 + 3, 128)},
         ),
         (
             (
@@ -102,7 +102,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
                 *("--z-dims", "2,3", "--distribution", "normal", "--covariance", "single"),
                 *("--kl-warmup", "0"),
             ),
-            {"model.head.scale.linear.weight": (2, 128)},
+            {"model.head.linear.weight": (5 + 2, 128)},
         ),
         (
             ("--z-dims", "9", "--encoder", "cnn", "--train-samples", "2"),
@@ -216,14 +216,14 @@ _FAULTY = """
 import torch
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae_cli.main import main
-outputs, calls = ProductSpaceVAE._decoder_outputs, 0
+decode, calls = ProductSpaceVAE.decode, 0
 def faulty(self, z):
     global calls
     calls += self.training
     if self.training and {condition}:
         z = z * torch.nan
-    return outputs(self, z)
-ProductSpaceVAE._decoder_outputs = faulty
+    return decode(self, z)
+ProductSpaceVAE.decode = faulty
 main()
 """
 

@@ -49,7 +49,7 @@ def test_a_target_is_approached_from_both_sides(model: ProductSpaceVAE, x: Tenso
         held = objective(model, x, 0, config)
         torch.manual_seed(0)
         free = objective(model, x, 0, TrainingSettings(kl_warmup=0, beta=float(sign > 0)))
-        bias = model.head.concentration.bias  # type: ignore[union-attr]
+        bias = model.head.linear.bias
         plain = torch.autograd.grad(free.kl.sum(dim=-1).mean(), bias, retain_graph=True)[0]
         reconstruction = torch.autograd.grad(-free.reconstruction.mean(), bias)[0]
         found = torch.autograd.grad(held.loss, bias)[0]
