@@ -60,8 +60,8 @@ def test_power_spherical_follows_its_exact_distribution(ambient: int, concentrat
     k = np.full(COUNT, concentration)
     x = sample("power-spherical", loc, k, np.random.default_rng(0))
     half = (ambient - 1) / 2
-    gap = np.square(x - loc).sum(axis=-1) / 4  # (1 - <loc, x>) / 2
-    test = stats.kstest(gap, stats.beta(half, half + concentration).cdf)
+    half_one_minus = np.square(x - loc).sum(axis=-1) / 4  # (1 - <loc, x>) / 2
+    test = stats.kstest(half_one_minus, stats.beta(half, half + concentration).cdf)
     assert test.pvalue > SMALLEST_P_VALUE
 
 
