@@ -71,7 +71,10 @@ class Descent:
         self.derivative.div_(current).div_(current)
 
     def scaled_slope_at_top(self) -> Tensor:
-        """The derivative of log(e^-x I_n(x)) at the expansion's order n: s/x - 1 - x c."""
+        """The derivative of log(e^-x I_n(x)) at the expansion's order n.
+
+        It is s/x - 1 - c x, where c is the expansion's `correction`.
+        """
         n, s, x = self._top.order, self._top.root, self.x
         return n * n / (x * (s + x)) - x * self._top.correction
 
