@@ -119,7 +119,7 @@ def evaluate(
     """
     for name, value in (("samples", samples), ("limit", limit), ("memory", memory)):
         if value is not None and value < 1:
-            raise ConfigError(f"{name}: at least 1 is needed, not {value}")
+            raise ConfigError(f"at least 1 is needed, not {value}", setting=name)
     data = prepare_data(model, data)
     images = data.for_evaluation(split)
     device = next(model.parameters()).device

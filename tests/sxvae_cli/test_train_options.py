@@ -151,7 +151,10 @@ def test_models_of_all_kinds(
             ("--likelihood", "gaussian", "--binarization", "dynamic"),
             "--binarization: only a Bernoulli likelihood",
         ),
-        (("--kl-target", "1", "--train-samples", "3"), "leave out --kl-target or --train-samples"),
+        (
+            ("--kl-target", "1", "--train-samples", "3"),
+            "--kl-target: the importance-weighted bound has no KL",
+        ),
         (("--encoder", "cnn", "--decoder", "cnn", "--h-dims", "7"), "--h-dims: convolutional"),
         (("--image-size", "a"), "--image-size: 'a' is not a size"),
         (("--lr-schedule", "step"), "Invalid value for '--lr-schedule': 'step' is not one of"),
@@ -166,6 +169,25 @@ def test_options_that_contradict_each_other(
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_name_options_and_leave_paths_alone(cli: Cli, tmp_path: Path) -> None:
+    """Folders and files may be named like settings."""
+    folder = tmp_path / "batch_size" / "epochs"
+    folder.mkdir(parents=True)
+    config = folder / "kl_warmup.json"
+    assert f"{config} can't be read" in cli("train", "--config", config, code=2).stderr
+    np.save(folder / "z_dims.npy", np.random.default_rng(0).random((30, 1, 4, 4)))
+    data = ("--dataset", folder / "z_dims.npy")
+    done = cli("train", *data, "--image-size", "8", code=2)
+    assert f"--image-size: only image files in a folder are resized, and {folder}" in done.stderr
+    done = cli("train", *data, "--data-dir", folder, code=2)
+    assert f"--data-dir: it is for data sets with a name, and {folder}" in done.stderr
+    assert (
+        "--batch-size: input should be greater" in cli("train", "--batch-size", "0", code=2).stderr
+    )
+    config.write_text('{"format_version": 1, "model": {"input_shape": [1]}, "data": {}}')
+    assert f"{config}: input_shape" in cli("train", "--config", config, code=2).stderr
 
 
 def test_convolutions_take_sizes_divisible_by_4_and_each_side_for_itself(

@@ -83,5 +83,5 @@ def test_the_bounds_weight_and_gradient(model: ProductSpaceVAE, x: Tensor) -> No
 
 
 def test_a_target_and_the_importance_weighted_bound_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match="leave out kl_target or train_samples"):
+    with pytest.raises(ConfigError, match="leave the target out, or train with one"):
         TrainingSettings(kl_target=1.0, train_samples=2)
