@@ -14,7 +14,7 @@ from benchmarks.step import HIDDEN, SHAPE
 from benchmarks.timing import FEWER_ROUNDS, Task, interleaved
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, Split, evaluate
 from sxvae.config import DECODING_MEMORY, DataSettings
-from sxvae.models.vae import slices
+from sxvae.models.importance import decoding_parts, slices
 
 DIMS = "4,4"
 BATCH, IMAGES, FEWER_IMAGES, GROWTH_IMAGES = 100, 1_000, 100, 20
@@ -49,7 +49,7 @@ def limit(model: ProductSpaceVAE, data: ImageData, samples: int) -> Task:
             given_z: Tensor = torch.empty(samples, len(images), dtype=torch.float64)
             for drawn in slices(samples, len(z)):
                 count = drawn.stop - drawn.start
-                for part in model._decoded_at_a_time(count, len(images), DECODING_MEMORY):
+                for part in decoding_parts(model, count, len(images), DECODING_MEMORY):
                     likelihood = model.decode(z[part])
                     given_z[drawn][part] = likelihood.log_prob(images[part[1]]).double()
 

@@ -1,15 +1,31 @@
-"""The settings of a run: validated once, stored with every checkpoint. Needs no PyTorch."""
+"""The settings of a run: validated once, stored with every checkpoint. Needs no PyTorch.
+
+A setting is declared once, here: `sxvae train` makes an option of every field that has an `Option`.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sxvae.errors import ConfigError
+from sxvae.settings import (
+    DATA,
+    NETWORKS,
+    OBJECTIVE,
+    OPTIMISATION,
+    RUN,
+    SPACE,
+    VALIDATION,
+    Option,
+    Settings,
+)
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 from sxvae_runtime.factors import Covariance
+from sxvae_runtime.families import NORMAL, SPHERICAL_FAMILIES
 
 # A Gaussian likelihood's standard deviation is at least this, so that its density is bounded. It is
 # one number for all pixels: one for each would grow without bound on pixels that never change.
@@ -30,101 +46,118 @@ _Positive = Annotated[int, Field(gt=0)]
 _NotNegative = Annotated[int, Field(ge=0)]
 _PositiveFloat = Annotated[float, Field(gt=0)]
 _Seed = Annotated[int, Field(ge=0, lt=2**63)]
-_Settings = TypeVar("_Settings", bound="Settings")
 
 
-class Settings(BaseModel):
-    """What all settings share: they do not change and must be finite."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    if not TYPE_CHECKING:  # type checkers see the fields as the constructor's arguments
-
-        def __init__(self, **values: Any) -> None:  # noqa: ANN401
-            unknown = sorted(set(values) - set(type(self).model_fields))
-            if unknown:
-                raise ConfigError(f"there is no setting {unknown[0]!r}")
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise ConfigError(_one_sentence(error)) from None
-
-    @classmethod
-    def read(cls: type[_Settings], values: object) -> _Settings:
-        """Rebuild settings from parsed JSON, whose unknown keys are ignored.
-
-        Raises:
-            ConfigError: naming the setting that is missing or can't be.
-        """
-        if isinstance(values, cls):
-            return values
-        if not isinstance(values, dict):
-            raise ConfigError(f"settings are named values, not {values!r}")
-        known: dict[str, Any] = {}
-        for name, field in cls.model_fields.items():
-            kind = field.annotation
-            if name in values:
-                if isinstance(kind, type) and issubclass(kind, Settings):
-                    known[name] = kind.read(values[name])
-                else:
-                    known[name] = values[name]
-        return cls(**known)
+def _read_widths(value: object) -> object:
+    """Layers' widths from a text such as "256,128"."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    if not all(re.fullmatch(r"[0-9]+", part) and int(part) > 0 for part in parts):
+        raise ValueError(f"{value!r} is not a list of widths such as 256,128")
+    return tuple(int(part) for part in parts)
 
 
-def _one_sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    if "error" in first.get("ctx", {}):  # raised by a validator of ours, which says it all
-        return str(first["ctx"]["error"])
-    # A field of several types has the names of pydantic's own types behind its own.
-    where = ".".join(str(part) for part in first["loc"] if "-" not in str(part))
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    return f"{where}: {first['msg'][:1].lower() + first['msg'][1:]}, not {first['input']!r}"
+def _read_scale(value: object) -> object:
+    """A number or "learned" from a text."""
+    if not isinstance(value, str) or value == "learned":
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither a number nor learned") from None
+
+
+def _read_size(value: object) -> object:
+    """(H, W) from a text: "28" for both, or "28,32"."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) > 2 or not all(re.fullmatch(r"[0-9]+", p) and int(p) > 0 for p in parts):
+        raise ValueError(f"{value!r} is not a size such as 28 or 28,32 (H,W)")
+    return tuple(int(part) for part in (parts * 2)[:2])
 
 
 class ModelSettings(Settings):
-    """What rebuilds a model.
+    """The settings that a model is built from. Each `Option` says what its field means.
 
-    Attributes:
-        z_dims: each factor's dimension.
-        distribution: each factor's family, or one for all.
-        covariance: of normal factors.
-        learn_radius: whether each sphere has a learned radius that scales the decoder's input.
-        input_shape: (C, H, W).
-        hidden_dims: the widths of MLP encoders, mirrored in MLP decoders.
-        encoder: the kind of network from images to features.
-        decoder: the kind of network from latent vectors to images.
-        own_networks: whether encoder and decoder are the user's own; then there are no widths.
-        likelihood: p(x given z).
-        gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, at least 0.01, or
-            "learned".
+    Besides them, `input_shape` is (C, H, W) of an image, and `own_networks` says that encoder and
+    decoder are the user's own, so that they have no widths.
     """
 
-    z_dims: tuple[int, ...] = (4, 4)
-    distribution: tuple[str, ...] = ("vmf",)
-    covariance: Covariance = DEFAULT_COVARIANCE
-    learn_radius: bool = False
+    z_dims: Annotated[
+        tuple[int, ...], Option("Dimensions m of the factors, with commas.", SPACE)
+    ] = (4, 4)
+    distribution: Annotated[
+        tuple[str, ...],
+        Option(
+            f"Family of the posterior: {', '.join(SPHERICAL_FAMILIES)} or {NORMAL} (a Euclidean "
+            "factor). Give one for all factors, or one for each, with commas.",
+            SPACE,
+        ),
+    ] = ("vmf",)
+    covariance: Annotated[
+        Covariance,
+        Option(
+            "Covariance of normal factors: one standard deviation (single), one for each "
+            "coordinate (diagonal), or a Cholesky factor (full).",
+            SPACE,
+        ),
+    ] = DEFAULT_COVARIANCE
+    learn_radius: Annotated[
+        bool, Option("Scale the decoder's input by a learned radius for each sphere.", SPACE)
+    ] = False
     input_shape: tuple[_Positive, _Positive, _Positive]
-    hidden_dims: tuple[_Positive, ...] = (256, 128)
-    encoder: Network = "mlp"
-    decoder: Network = "mlp"
+    hidden_dims: Annotated[
+        tuple[_Positive, ...],
+        BeforeValidator(_read_widths),
+        Option(
+            "Widths of an MLP encoder's layers. An MLP decoder has them in reverse.",
+            NETWORKS,
+            flag="--h-dims",
+        ),
+    ] = (256, 128)
+    encoder: Annotated[
+        Network,
+        Option("Kind of encoder: fully connected layers, or gated convolutions.", NETWORKS),
+    ] = "mlp"
+    decoder: Annotated[
+        Network,
+        Option("Kind of decoder: fully connected layers, or gated convolutions.", NETWORKS),
+    ] = "mlp"
     own_networks: bool = False
-    likelihood: Likelihood = "bernoulli"
-    gaussian_scale: Annotated[float, Field(ge=GAUSSIAN_SCALE_FLOOR)] | Literal["learned"] = (
-        "learned"
-    )
+    likelihood: Annotated[
+        Likelihood,
+        Option("Likelihood of the pixels: binary, real-valued, or of 256 levels.", NETWORKS),
+    ] = "bernoulli"
+    gaussian_scale: Annotated[
+        Annotated[float, Field(ge=GAUSSIAN_SCALE_FLOOR)] | Literal["learned"],
+        BeforeValidator(_read_scale),
+        Option(
+            "Standard deviation of a Gaussian likelihood's pixels, at least "
+            f"{GAUSSIAN_SCALE_FLOOR}, or learned.",
+            NETWORKS,
+            metavar="FLOAT|learned",
+        ),
+    ] = "learned"
 
     @model_validator(mode="after")
     def _describes_a_model(self) -> Self:
         space = self.space  # raises where there is no such space
         if not self.hidden_dims and not self.own_networks and "mlp" in (self.encoder, self.decoder):
-            raise ConfigError("hidden_dims: at least one width is needed")
+            raise ConfigError("at least one width is needed", setting="hidden_dims")
         if self.covariance != DEFAULT_COVARIANCE and not space.euclidean:
-            raise ConfigError(f"covariance: only normal factors have one, and {space} has none")
+            raise ConfigError(
+                f"only normal factors have one, and {space} has none", setting="covariance"
+            )
         if self.learn_radius and not space.spheres:
-            raise ConfigError(f"learn_radius: only spheres have a radius, and {space} has none")
+            raise ConfigError(
+                f"only spheres have a radius, and {space} has none", setting="learn_radius"
+            )
         if self.gaussian_scale != "learned" and self.likelihood != "gaussian":
-            raise ConfigError(f"gaussian_scale: a {self.likelihood} likelihood has no scale")
+            raise ConfigError(
+                f"a {self.likelihood} likelihood has no scale", setting="gaussian_scale"
+            )
         return self
 
     @property
@@ -134,26 +167,49 @@ class ModelSettings(Settings):
 
 
 class DataSettings(Settings):
-    """What loads a data set again.
+    """The settings that a data set is loaded from. Each `Option` says what its field means.
 
-    Attributes:
-        dataset: its name in the registry, the path of the user's own, or "custom" for tensors
-            handed over in Python.
-        binarization: how grey images become the binary ones that a Bernoulli likelihood needs;
-            other likelihoods take them as they are, which is "none".
-        data_dir: where downloaded data lie; None for the environment's or the user's cache folder.
-        channels_last: whether arrays at a path are (n, H, W, C) instead of (n, C, H, W).
-        image_size: (H, W) that images in a folder are resized to; None to take them as they are.
-        split_seed: of the division of a path's images into train, validation and test.
-        content_sha256: the hash of what was loaded from a path; None for named data sets.
+    Besides them, `data_dir` is the folder of downloaded data (None for the environment's or the
+    user's cache folder), and `content_sha256` the hash of what was loaded from a path (None for
+    named data sets). `dataset` is "custom" for tensors handed over in Python.
     """
 
-    dataset: str = "digits"
-    binarization: Binarization = "dynamic"
+    dataset: Annotated[
+        str,
+        Option(
+            "Name of a data set, or the path of your own: .npy, .npz, .safetensors or a folder of "
+            "images.",
+            DATA,
+        ),
+    ] = "digits"
+    binarization: Annotated[
+        Binarization,
+        Option(
+            "How grey training images become binary for a Bernoulli likelihood: anew each time "
+            "(dynamic), once (fixed), or not at all because they are binary already (none).",
+            DATA,
+        ),
+    ] = "dynamic"
     data_dir: str | None = None
-    channels_last: bool = False
-    image_size: tuple[_Positive, _Positive] | None = None
-    split_seed: _Seed = 0
+    channels_last: Annotated[
+        bool, Option("Your arrays are (n, H, W, C) instead of (n, C, H, W).", DATA)
+    ] = False
+    image_size: Annotated[
+        tuple[_Positive, _Positive] | None,
+        BeforeValidator(_read_size),
+        Option(
+            "Size that the images of a folder are resized to.",
+            DATA,
+            metavar="N|H,W",
+            shown_default="as they are",
+        ),
+    ] = None
+    split_seed: Annotated[
+        _Seed,
+        Option(
+            "Random seed of the split of your own images into train, validation and test.", DATA
+        ),
+    ] = 0
     content_sha256: str | None = None
 
     @property
@@ -164,64 +220,114 @@ class DataSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """How a model is trained.
+    """How a model is trained. Each `Option` says what its field means."""
 
-    Attributes:
-        epochs: passes over the training images at most.
-        lr: Adam's learning rate.
-        lr_schedule: "constant", or "cosine" from `lr` in the first epoch down towards 0.
-        max_grad_norm: gradients of a larger norm are scaled down to it; None for no limit.
-        batch_size: images a step.
-        seed: of initial weights, order, binarisation and posterior draws.
-        beta: the KL's weight after warm-up.
-        kl_warmup: epochs over which the KL's weight grows linearly to `beta`; 0 for none.
-        kl_freeze: epochs before that in which it is 0.
-        kl_target: the loss has |weight * KL - target| for each image in place of weight * KL, nats;
-            nothing while frozen.
-        train_samples: posterior samples an image and step; above 1 the importance-weighted bound
-            [4] takes the ELBO's place in the loss.
-        val_every: epochs between validations; the last epoch has one always.
-        val_log_likelihood: importance samples of the log-likelihood at each validation; 0 for none.
-        look_ahead: epochs without improvement of the validation ELBO after which training stops.
-        burn_in: epochs before the best model is chosen and early stopping counts.
-        min_improvement: nats by which the validation ELBO must rise to count as improved.
-        save_every: epochs between writes of `last`; the last epoch and an interruption write it
-            always.
-        max_restarts: how often training goes back to the last good epoch, with fresh chance, when a
-            loss or gradient is not finite.
-        eval_samples: importance samples for the test figures at the end; 0 leaves them out.
-        sample_every: epochs between pictures under samples/; 0 for none.
-        tensorboard: whether the metrics are also logged for TensorBoard.
-    """
-
-    epochs: _Positive = 200
-    lr: _PositiveFloat = 1e-3
-    lr_schedule: LearningRateSchedule = "constant"
-    max_grad_norm: _PositiveFloat | None = None
-    batch_size: _Positive = 100
-    seed: _Seed = 0
-    beta: Annotated[float, Field(ge=0)] = 1.0
-    kl_warmup: _NotNegative = 100
-    kl_freeze: _NotNegative = 0
-    kl_target: Annotated[float, Field(ge=0)] = 0.0
-    train_samples: _Positive = 1
-    val_every: _Positive = 1
-    val_log_likelihood: _NotNegative = 0
-    look_ahead: _Positive = 50
-    burn_in: _NotNegative = 100
-    min_improvement: Annotated[float, Field(ge=0)] = 0.01
-    save_every: _Positive = 1
-    max_restarts: _NotNegative = 5
-    eval_samples: _NotNegative = 500
-    sample_every: _NotNegative = 0
-    tensorboard: bool = False
+    beta: Annotated[float, Field(ge=0), Option("Weight of the KL after warm-up.", OBJECTIVE)] = 1.0
+    kl_warmup: Annotated[
+        _NotNegative,
+        Option("Epochs over which the weight of the KL grows from 0; 0 for none.", OBJECTIVE),
+    ] = 100
+    kl_freeze: Annotated[
+        _NotNegative, Option("Epochs before warm-up in which the weight of the KL is 0.", OBJECTIVE)
+    ] = 0
+    kl_target: Annotated[
+        float,
+        Field(ge=0),
+        Option(
+            "Minimise |weight * KL - target| for each image in place of weight * KL, in nats; 0 "
+            "for no target.",
+            OBJECTIVE,
+        ),
+    ] = 0.0
+    train_samples: Annotated[
+        _Positive,
+        Option(
+            "Posterior samples per image. Above 1, the importance-weighted bound is trained in "
+            "place of the ELBO.",
+            OBJECTIVE,
+        ),
+    ] = 1
+    epochs: Annotated[
+        _Positive, Option("Largest number of passes over the training images.", OPTIMISATION)
+    ] = 200
+    lr: Annotated[_PositiveFloat, Option("Learning rate of Adam.", OPTIMISATION)] = 1e-3
+    lr_schedule: Annotated[
+        LearningRateSchedule,
+        Option("Whether the learning rate is constant or falls as a cosine to 0.", OPTIMISATION),
+    ] = "constant"
+    max_grad_norm: Annotated[
+        _PositiveFloat | None,
+        Option(
+            "Scale gradients with a larger norm down to this norm.",
+            OPTIMISATION,
+            shown_default="no limit",
+        ),
+    ] = None
+    batch_size: Annotated[_Positive, Option("Batch size.", OPTIMISATION)] = 100
+    seed: Annotated[
+        _Seed,
+        Option(
+            "Random seed of initialisation, shuffling, binarisation and sampling.", OPTIMISATION
+        ),
+    ] = 0
+    max_restarts: Annotated[
+        _NotNegative,
+        Option(
+            "How often training may go back to the last good epoch, with fresh random numbers, "
+            "when a loss or gradient is not finite.",
+            OPTIMISATION,
+        ),
+    ] = 5
+    val_every: Annotated[
+        _Positive,
+        Option("Epochs between validations; the last epoch always has one.", VALIDATION),
+    ] = 1
+    val_log_likelihood: Annotated[
+        _NotNegative,
+        Option(
+            "Importance samples of the log-likelihood at each validation; 0 for no log-likelihood.",
+            VALIDATION,
+        ),
+    ] = 0
+    burn_in: Annotated[
+        _NotNegative,
+        Option(
+            "Epochs before the best model is chosen and early stopping starts to count.", VALIDATION
+        ),
+    ] = 100
+    look_ahead: Annotated[
+        _Positive,
+        Option("Epochs without a better validation ELBO after which training stops.", VALIDATION),
+    ] = 50
+    min_improvement: Annotated[
+        float,
+        Field(ge=0),
+        Option("Nats by which the validation ELBO must rise to count as better.", VALIDATION),
+    ] = 0.01
+    save_every: Annotated[
+        _Positive,
+        Option(
+            "Epochs between writes of the checkpoint that training resumes from; the last epoch "
+            "and Ctrl-C always write it.",
+            RUN,
+        ),
+    ] = 1
+    eval_samples: Annotated[
+        _NotNegative,
+        Option("Importance samples of the evaluation at the end; 0 for no evaluation.", RUN),
+    ] = 500
+    sample_every: Annotated[
+        _NotNegative, Option("Epochs between pictures under samples/; 0 for none.", RUN)
+    ] = 0
+    tensorboard: Annotated[bool, Option("Also log the metrics for TensorBoard.", RUN)] = False
 
     @model_validator(mode="after")
     def _has_one_objective(self) -> Self:
         if self.kl_target and self.train_samples > 1:
             raise ConfigError(
-                "kl_target: the importance-weighted bound has no KL to hold at a target; leave out "
-                "kl_target or train_samples"
+                "the importance-weighted bound has no KL to hold at a target: leave the target "
+                "out, or train with one posterior sample",
+                setting="kl_target",
             )
         return self
 

@@ -1,24 +1,37 @@
 """The errors that sxvae raises: each says what is wrong, where, and what to do."""
 
+from __future__ import annotations
+
 
 class SxvaeError(Exception):
-    """The base of them all."""
+    """The base class of all errors of sxvae."""
 
 
 class ConfigError(SxvaeError, ValueError):
-    """A setting that can't be."""
+    """An invalid setting.
+
+    Attributes:
+        message: what is wrong with it.
+        setting: the setting's name, such as "batch_size"; None where it is not of one setting. The
+            error's text begins with it, and the command line shows the option of that name instead.
+    """
+
+    def __init__(self, message: str, *, setting: str | None = None) -> None:
+        super().__init__(message if setting is None else f"{setting}: {message}")
+        self.message = message
+        self.setting = setting
 
 
 class DataError(SxvaeError, ValueError):
-    """Images that are missing, unreachable or not what they should be."""
+    """Images that are missing, can't be downloaded or have the wrong content."""
 
 
 class CheckpointError(SxvaeError):
-    """A checkpoint or run that is missing, damaged, foreign or too new."""
+    """A checkpoint or run that is missing, damaged, not one of ours or of a newer format."""
 
 
 class NumericalError(SxvaeError, ArithmeticError):
-    """A figure that is not finite."""
+    """A number that is not finite."""
 
 
 class OutputError(SxvaeError):
@@ -26,7 +39,7 @@ class OutputError(SxvaeError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during training: what is saved, and where.
+    """Ctrl-C during training, after the last complete epoch was saved.
 
     Attributes:
         run: the run's name.

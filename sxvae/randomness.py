@@ -1,4 +1,4 @@
-"""Random streams: seeded, separate for each purpose, and never at the caller's expense."""
+"""Random streams: seeded, one for each purpose, without changes to PyTorch's global stream."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 
 
 def fresh_seed() -> int:
-    """63 bits of PyTorch's global stream on the CPU, for functions with chance of their own."""
+    """A seed of 63 bits from PyTorch's global stream on the CPU, for another random generator."""
     return int(torch.empty((), dtype=torch.int64).random_())
 
 
 @contextlib.contextmanager
 def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Run a block on a stream of its own; PyTorch's global one is afterwards as it was before.
+    """Run a block with a random stream of its own, then restore PyTorch's global stream.
 
     Args:
         seed: the user's seed.
-        purpose: streams of one seed for different purposes are independent.
-        device: a CUDA device whose stream is needed too.
+        purpose: what the random numbers are for; different purposes get independent streams.
+        device: if this is a CUDA device, its stream is seeded and restored as well.
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -30,7 +30,10 @@ def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> Itera
 
 
 def reseed(seed: int, purpose: str, device: torch.device) -> None:
-    """Put PyTorch's global stream at the beginning of the one that `seeded` gives."""
+    """Set PyTorch's global stream to the start of the stream of a seed and purpose.
+
+    Arguments are those of `seeded`.
+    """
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     own = int.from_bytes(digest[:8], "big") >> 1
     torch.default_generator.manual_seed(own)

@@ -1,6 +1,6 @@
-"""Product spaces: which factors, in which order, and where each lies in the latent vector.
+"""Product spaces: which factors, in which order, and where the numbers of each lie.
 
-Nothing here needs PyTorch until a distribution is asked for.
+Importing this module does not import PyTorch; the methods that return tensors or distributions do.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sxvae.errors import ConfigError
-from sxvae_runtime.factors import COVARIANCES, FAMILIES, Covariance, Factor, Layout
+from sxvae_runtime.factors import COVARIANCES, Covariance, Factor, Layout
+from sxvae_runtime.families import FAMILIES
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
     from sxvae.distributions import ProductDistribution
 
 DEFAULT_COVARIANCE: Covariance = "diagonal"
+
+
+class PosteriorParameters(NamedTuple):
+    """The parameters of q(z given x) for a batch of images.
+
+    Attributes:
+        loc: mean directions and means side by side, shape (batch, ambient).
+        concentration: of each sphere, shape (batch, spheres).
+        scale: of the normal factors as `Factor.scales` says, side by side, shape (batch, scales).
+    """
+
+    loc: torch.Tensor
+    concentration: torch.Tensor
+    scale: torch.Tensor
 
 
 class ProductSpace:
@@ -145,8 +160,8 @@ class ProductSpace:
     def _coordinates(self) -> dict[tuple[str, int], list[int]]:
         """The groups' coordinates in the latent vector."""
         return {
-            key: [i for place in places for i in _span(self.factors[place].slice)]
-            for key, places in self.groups.items()
+            key: [i for index in indices for i in _span(self.factors[index].slice)]
+            for key, indices in self.groups.items()
         }
 
     @functools.cached_property
@@ -186,9 +201,7 @@ class ProductSpace:
         for key in self.groups:
             part = self._of_group(raw, key)
             parts[key] = (part if key[0] == "normal" else unit_vectors(part)).flatten(-2)
-        if len(parts) == 1:
-            return next(iter(parts.values()))
-        return self._in_order(parts)
+        return _in_order(parts, self._coordinates)
 
     def posterior(
         self,
@@ -223,6 +236,31 @@ class ProductSpace:
             groups.append(self._group_posterior(key, self._of_group(loc, key), parameters))
         return ProductDistribution(groups, tuple(self.groups.values()), validate_args=False)
 
+    def parameters(self, posterior: ProductDistribution) -> PosteriorParameters:
+        """The parameters of a posterior over this space, so that `posterior(*parameters)` is it.
+
+        Raises:
+            ValueError: if the distribution is over another space.
+        """
+        from sxvae.distributions.normal import normal_parameters
+
+        if posterior.positions != tuple(self.groups.values()):
+            raise ValueError(f"the distribution is not a posterior over {self}")
+        loc, concentration, scale = {}, {}, {}
+        for key, group in zip(self.groups, posterior.groups, strict=True):
+            if key[0] == "normal":
+                means, scales = normal_parameters(group, self.covariance)
+                loc[key], scale[key] = means.flatten(-2), scales.flatten(-2)
+            else:
+                loc[key], concentration[key] = group.loc.flatten(-2), group.concentration  # type: ignore[attr-defined]
+        directions = _in_order(loc, self._coordinates)
+        none = directions[..., :0]
+        return PosteriorParameters(
+            directions,
+            _in_order(concentration, self._parameters) if concentration else none,
+            _in_order(scale, self._parameters) if scale else none,
+        )
+
     def prior(
         self, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
     ) -> ProductDistribution:
@@ -233,8 +271,8 @@ class ProductSpace:
         from sxvae.distributions.normal import normal
 
         groups: list[torch.distributions.Distribution] = []
-        for (family, dim), places in self.groups.items():
-            n = len(places)
+        for (family, dim), indices in self.groups.items():
+            n = len(indices)
             if family == "normal":
                 zeros = torch.zeros(n, dim, dtype=dtype, device=device)
                 unit = torch.eye(dim, dtype=dtype, device=device).flatten()
@@ -248,15 +286,14 @@ class ProductSpace:
         self, key: tuple[str, int], loc: torch.Tensor, parameters: torch.Tensor
     ) -> torch.distributions.Distribution:
         """The posterior of a group, batch shape (..., n_g)."""
-        from sxvae.distributions import PowerSpherical, VonMisesFisher
+        from sxvae.distributions.families import SPHERICAL_DISTRIBUTIONS
         from sxvae.distributions.normal import normal
 
         family = key[0]
         if family == "normal":
             scale = parameters.unflatten(-1, (len(self.groups[key]), -1))
             return normal(loc, scale, self.covariance)
-        classes = {"vmf": VonMisesFisher, "power-spherical": PowerSpherical}
-        return classes[family](loc, parameters, validate_args=False)
+        return SPHERICAL_DISTRIBUTIONS[family](loc, parameters, validate_args=False)
 
     def _of_group(self, value: torch.Tensor, key: tuple[str, int]) -> torch.Tensor:
         """A group's part of (..., ambient), shape (..., n_g, p)."""
@@ -265,14 +302,24 @@ class ProductSpace:
         part: torch.Tensor = value.unflatten(-1, (len(self.groups[key]), -1))
         return part
 
-    def _in_order(self, parts: dict[tuple[str, int], torch.Tensor]) -> torch.Tensor:
-        """The inverse of `_of_group` over all groups, from (..., n_g p) each."""
-        import torch
 
-        places = [i for key in parts for i in self._coordinates[key]]
-        order = sorted(range(len(places)), key=places.__getitem__)
-        joined: torch.Tensor = torch.cat(list(parts.values()), dim=-1)[..., order]
-        return joined
+def _in_order(
+    parts: dict[tuple[str, int], torch.Tensor], columns: dict[tuple[str, int], list[int]]
+) -> torch.Tensor:
+    """Put the groups' parts, of shapes (..., number of their columns), into the factors' order.
+
+    Args:
+        parts: some or all groups.
+        columns: where each group's columns belong in the result.
+    """
+    import torch
+
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    targets = [i for key in parts for i in columns[key]]
+    order = sorted(range(len(targets)), key=targets.__getitem__)
+    joined: torch.Tensor = torch.cat(list(parts.values()), dim=-1)[..., order]
+    return joined
 
 
 def _span(part: slice) -> range:

@@ -14,8 +14,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sxvae.models.posterior import PosteriorParameters
 from sxvae.models.vae import ProductSpaceVAE
+from sxvae.spaces import PosteriorParameters
 
 OPSET = 20
 # Written down so that a newer exporter does not shut older runtimes out.

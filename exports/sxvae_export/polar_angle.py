@@ -1,51 +1,78 @@
-"""The angle between a mean direction and a draw, by inverting its tabulated distribution."""
+"""The angle between a mean direction and a sample, by inverting its tabulated distribution."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sxvae_runtime.factors import Factor
 
-# The distribution function is tabulated on so many cells ...
+# The number of cells on which the distribution function is tabulated.
 _CELLS = 256
-# ... of a window that goes so many standard deviations to both sides of the mode. What is outside
-# has a probability of 1e-8 at most, less than the steps of a uniform float32.
+# The table reaches this many standard deviations to both sides of the mode. The probability outside
+# is 1e-8 at most, less than the steps of a uniform float32.
 _REACH = 10.0
-# The two places in a cell, as parts of it, whose densities give the integral of a cubic exactly.
+# The two points of a cell, as fractions of its width, at which Gauss' rule integrates a cubic
+# exactly.
 _GAUSS_NODES = (0.5 - math.sqrt(1 / 12), 0.5 + math.sqrt(1 / 12))
-# Numbers in the code reach the graph as float32, in which smaller ones are 0.
+# Constants in the code become float32 in the graph, where much smaller ones would be 0.
 TINY = 1e-30
 
 
+class Exponents(NamedTuple):
+    """How a family's density of the polar angle t depends on the concentration k.
+
+    With s and c the sine and cosine of t / 2, the uniform distribution on the unit sphere of R^p
+    has a density of t proportional to (s c)^(p-2). A family multiplies it by
+    c^(cosine k) exp(-rate k s^2).
+
+    Attributes:
+        cosine: the power of c for each unit of concentration.
+        rate: the factor of -s^2 in the exponent for each unit of concentration.
+    """
+
+    cosine: float
+    rate: float
+
+
+EXPONENTS = {
+    "vmf": Exponents(cosine=0.0, rate=2.0),  # exp(k cos t)
+    "power-spherical": Exponents(cosine=2.0, rate=0.0),  # (1 + cos t)^k
+}
+
+
 class PolarAngle(nn.Module):
-    """Draws of the polar angle t on each of several spheres, from uniform noise.
+    """Samples of the polar angle t on each of several spheres, from uniform noise.
 
-    Its density is exp(k cos t) sin(t)^(p-2) for von Mises-Fisher and (1 + cos t)^k sin(t)^(p-2) for
-    power spherical distributions, up to constants. With s and c the sine and cosine of t / 2 both
-    are s^A c^B exp(-C s^2), where A = p - 2, and B = A, C = 2k for the first and B = A + 2k, C = 0
-    for the second.
+    Up to a constant the density of t is s^A c^B exp(-C s^2), where s and c are the sine and cosine
+    of t / 2, A = p - 2, and B - A and C are the concentration times the family's `EXPONENTS`.
 
-    In a cell of the table the density is taken as linear, which makes the distribution function a
-    quadratic that is inverted exactly. A cell's probability comes from two Gauss nodes, so that the
-    errors of the tabulated values are of fourth order; that of the function is at most 1.1e-5, on
-    circles, and 2e-6 elsewhere.
+    In each cell of the table the density is taken as linear, so that the distribution function is a
+    quadratic that is inverted exactly. A cell's probability comes from two Gauss nodes: the
+    tabulated probabilities have errors of fourth order in the cell's width. The distribution
+    function is within 1.1e-5 of the exact one on circles, and within 2e-6 elsewhere.
 
     Args:
         spheres: the factors, each a sphere.
     """
 
-    rim: Tensor
-    von_mises_fisher: Tensor
+    sine_power: Tensor
+    cosine_power: Tensor
+    rate: Tensor
 
     def __init__(self, spheres: Sequence[Factor]) -> None:
         super().__init__()
-        rim = [float(sphere.ambient - 2) for sphere in spheres]
-        von_mises_fisher = [float(sphere.family == "vmf") for sphere in spheres]
-        for name, values in (("rim", rim), ("von_mises_fisher", von_mises_fisher)):
+        exponents = [EXPONENTS[sphere.family] for sphere in spheres]
+        constants = {
+            "sine_power": [float(sphere.ambient - 2) for sphere in spheres],
+            "cosine_power": [each.cosine for each in exponents],
+            "rate": [each.rate for each in exponents],
+        }
+        for name, values in constants.items():
             tensor = torch.tensor(values, dtype=torch.float64)
             self.register_buffer(name, tensor, persistent=False)
 
@@ -58,9 +85,9 @@ class PolarAngle(nn.Module):
         """
         k, target = concentration.double(), uniform.double()[..., None]
         exponents = (
-            self.rim[:, None],
-            (self.rim + 2 * k * (1 - self.von_mises_fisher))[..., None],
-            (2 * k * self.von_mises_fisher)[..., None],
+            self.sine_power[:, None],
+            (self.sine_power + k * self.cosine_power)[..., None],
+            (k * self.rate)[..., None],
         )
         low, high = _window(*exponents)
         width = (high - low) / _CELLS
@@ -69,35 +96,39 @@ class PolarAngle(nn.Module):
             _log_density(*exponents, low + (cells + node) * width) for node in _GAUSS_NODES
         )
         peak = torch.maximum(first, second).amax(dim=-1, keepdim=True)
-        cell, part = _invert((first - peak).exp(), (second - peak).exp(), target)
-        return (low + (cell + part) * width).squeeze(-1)
+        cell, fraction = _invert((first - peak).exp(), (second - peak).exp(), target)
+        return (low + (cell + fraction) * width).squeeze(-1)
 
 
 def _log_density(a: Tensor, b: Tensor, c: Tensor, angle: Tensor) -> Tensor:
-    """Up to a constant, for angles strictly between 0 and pi."""
+    """The log-density up to a constant, for angles strictly between 0 and pi."""
     square = (angle / 2).sin().square()
     return (a * square.log() + b * (1 - square).log()) / 2 - c * square
 
 
 def _window(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Angles between which all but 1e-8 of the probability lies, by the curvature at the mode."""
+    """Two angles between which all but 1e-8 of the probability lies.
+
+    Both are the same multiple of the standard deviation away from the mode, which follows from the
+    log-density's curvature there.
+    """
     total = a + b + 2 * c
     root = (total * total - 8 * a * c).sqrt()
     square = 2 * a / (total + root).clamp(min=TINY)  # s^2 at the mode
     curvature = (a / square.clamp(min=TINY) + b / (1 - square) + 2 * c * (1 - 2 * square)) / 4
-    # onnxruntime has no arc sine of a float64, and here a float32 is enough.
+    # onnxruntime has no arc sine for float64, and float32 is accurate enough here.
     mode = 2 * square.sqrt().float().asin().double()
-    reach = _REACH / curvature.clamp(min=1).sqrt()  # from pi on, more makes no difference
+    reach = _REACH / curvature.clamp(min=1).sqrt()  # at least pi for a curvature below 1
     return (mode - reach).clamp(min=0), (mode + reach).clamp(max=math.pi)
 
 
 def _invert(first: Tensor, second: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """The cell that a uniform number leads to, and where in it, from 0 to 1.
+    """The inverse distribution function: a cell's index and the fraction of its width, 0 to 1.
 
     Args:
         first: the density at the first node of each cell, shape (..., cells).
-        second: at the second one.
-        uniform: shape (..., 1).
+        second: the density at the second node.
+        uniform: the distribution function's value, shape (..., 1).
     """
     masses = first + second
     reached = masses.cumsum(dim=-1)
@@ -109,5 +140,5 @@ def _invert(first: Tensor, second: Tensor, uniform: Tensor) -> tuple[Tensor, Ten
     rise = second.gather(-1, cell) - first.gather(-1, cell)
     slope = (math.sqrt(3) * rise / mass.clamp(min=TINY)).clamp(-1, 1)
     root = ((1 - slope).square() + 4 * slope * here).clamp(min=0).sqrt()
-    part = 2 * here / (1 - slope + root).clamp(min=TINY)
-    return cell, part.clamp(max=1)
+    fraction = 2 * here / (1 - slope + root).clamp(min=TINY)
+    return cell, fraction.clamp(max=1)

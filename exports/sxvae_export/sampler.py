@@ -1,7 +1,7 @@
-"""z ~ q(z given x) as a graph without chance of its own: all of it comes in as noise.
+"""Sampling z from q(z given x) as a deterministic graph: all randomness comes in as noise inputs.
 
-The random operators of onnxruntime repeat themselves across nodes and sessions, and no host could
-reproduce what they gave.
+The random operators of onnxruntime repeat their numbers across nodes and sessions, and no other
+host could reproduce them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from sxvae_runtime.factors import Factor
 
 
 class SamplerGraph(Graph):
-    """The encoder's outputs and noise to z (batch, ambient), one draw from each row's posterior.
+    """One sample z (batch, ambient) of each row's posterior, from the encoder's outputs and noise.
 
-    Inputs are those of mean_direction (batch, ambient), concentration (batch, spheres) and scale
-    (batch, scales) that have entries, then `uniform` (batch, spheres), numbers in [0, 1], where
-    there are spheres, and `normal` (batch, ambient), standard normal ones.
+    The inputs are the encoder's outputs: mean_direction (batch, ambient), concentration
+    (batch, spheres) and scale (batch, scales); then the noise: `uniform` (batch, spheres), numbers
+    in [0, 1], and `normal` (batch, ambient), standard normal numbers. Inputs without entries are
+    left out.
 
     Args:
         space: the latent space.
@@ -41,29 +42,30 @@ class SamplerGraph(Graph):
         self.widths = {name: width for name, width in widths.items() if width}
         self.inputs = tuple(self.widths)
         self.space = space
-        self.sphere_draws = SphereDraws(space) if spheres else None
+        self.sphere_samples = SphereSamples(space) if spheres else None
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """A draw for each row."""
+        """One sample for each row."""
         given = dict(zip(self.inputs, values, strict=True))
         loc, noise = given["mean_direction"], given["normal"]
-        if self.sphere_draws is None:
-            return (torch.cat(_normal_draws(self.space, loc, given["scale"], noise), dim=-1),)
-        drawn = self.sphere_draws(loc, given["concentration"], given["uniform"], noise)
+        if self.sphere_samples is None:
+            return (torch.cat(_normal_samples(self.space, loc, given["scale"], noise), dim=-1),)
+        drawn = self.sphere_samples(loc, given["concentration"], given["uniform"], noise)
         if not self.space.euclidean:
             return (drawn,)
-        widths = [self.space.factors[place].ambient for place in self.space.spheres]
+        widths = [self.space.factors[index].ambient for index in self.space.spheres]
         parts = dict(zip(self.space.spheres, drawn.split(widths, dim=-1), strict=True))
-        normals = _normal_draws(self.space, loc, given["scale"], noise)
+        normals = _normal_samples(self.space, loc, given["scale"], noise)
         parts |= zip(self.space.euclidean, normals, strict=True)
-        return (torch.cat([parts[place] for place in sorted(parts)], dim=-1),)
+        return (torch.cat([parts[index] for index in sorted(parts)], dim=-1),)
 
 
-class SphereDraws(nn.Module):
-    """Unit vectors cos(t) loc + sin(t) v, with v uniform among those orthogonal to loc.
+class SphereSamples(nn.Module):
+    """Unit vectors cos(t) loc + sin(t) v, with v uniform among the unit vectors orthogonal to loc.
 
-    In float64: where the noise is nearly parallel to `loc`, float32 leaves v short of orthogonal.
-    All spheres are drawn at once, so that the graph does not grow with their number.
+    Computed in float64: where the noise is nearly parallel to `loc`, v would not be orthogonal to
+    it in float32. All spheres are sampled at once, so that the graph does not grow with their
+    number.
 
     Args:
         space: the latent space; its Euclidean factors are left out.
@@ -75,9 +77,9 @@ class SphereDraws(nn.Module):
 
     def __init__(self, space: ProductSpace) -> None:
         super().__init__()
-        spheres = [space.factors[place] for place in space.spheres]
+        spheres = [space.factors[index] for index in space.spheres]
         coordinates = [i for s in spheres for i in range(s.offset, s.offset + s.ambient)]
-        self.all = len(coordinates) == space.ambient
+        self.only_spheres = len(coordinates) == space.ambient
         owner = torch.tensor([i for i, s in enumerate(spheres) for _ in range(s.ambient)])
         members = torch.nn.functional.one_hot(owner).double()
         self.register_buffer("coordinates", torch.tensor(coordinates), persistent=False)
@@ -89,33 +91,33 @@ class SphereDraws(nn.Module):
         """The spheres' coordinates, side by side.
 
         Args:
-            loc: shape (batch, ambient).
+            loc: mean directions, shape (batch, ambient).
             concentration: shape (batch, spheres).
-            uniform: decides on t, shape (batch, spheres).
-            noise: decides on v, shape (batch, ambient).
+            uniform: the noise that t is computed from, shape (batch, spheres).
+            noise: the noise that v is computed from, shape (batch, ambient).
         """
         angle = self._spread(self.polar_angle(concentration, uniform))
         pole = self._unit(self._on_spheres(loc))
         tangent = self._on_spheres(noise)
-        for _ in range(2):  # the second takes away what rounding has left of the pole
+        for _ in range(2):  # the second time removes what rounding has left along the pole
             tangent = tangent - self._spread(self._sums(tangent * pole)) * pole
-        # Older versions of onnxruntime have the sine of a float64, but not the cosine.
+        # Older versions of onnxruntime have a sine for float64, but no cosine.
         square = (angle / 2).sin().square()
         across = 2 * (square * (1 - square)).sqrt()
         drawn = (1 - 2 * square) * pole + across * self._unit(tangent)
-        # Of norm 1 already, unless the noise had no direction of its own.
+        # The norm is 1 already, unless the noise was parallel to the mean direction.
         return self._unit(drawn).float()
 
     def _on_spheres(self, value: Tensor) -> Tensor:
         value = value.double()
-        return value if self.all else value.index_select(-1, self.coordinates)
+        return value if self.only_spheres else value.index_select(-1, self.coordinates)
 
     def _sums(self, value: Tensor) -> Tensor:
-        """Over each sphere's coordinates, (batch, coordinates) to (batch, spheres)."""
+        """Sums over each sphere's coordinates, (batch, coordinates) to (batch, spheres)."""
         return value @ self.members
 
     def _spread(self, value: Tensor) -> Tensor:
-        """To each sphere's coordinates, (batch, spheres) to (batch, coordinates)."""
+        """Each sphere's number repeated, (batch, spheres) to (batch, coordinates)."""
         return value.index_select(-1, self.owner)
 
     def _unit(self, value: Tensor) -> Tensor:
@@ -123,9 +125,11 @@ class SphereDraws(nn.Module):
         return value / self._spread(norms)
 
 
-def _normal_draws(space: ProductSpace, loc: Tensor, scales: Tensor, noise: Tensor) -> list[Tensor]:
-    """A draw for each Euclidean factor, shape (batch, m)."""
-    factors = [space.factors[place] for place in space.euclidean]
+def _normal_samples(
+    space: ProductSpace, loc: Tensor, scales: Tensor, noise: Tensor
+) -> list[Tensor]:
+    """A sample of each Euclidean factor, shape (batch, m)."""
+    factors = [space.factors[index] for index in space.euclidean]
     each = scales.split([factor.scales for factor in factors], dim=-1)
     return [
         loc[:, factor.slice] + _scaled(factor, scale, noise[:, factor.slice])
@@ -134,7 +138,7 @@ def _normal_draws(space: ProductSpace, loc: Tensor, scales: Tensor, noise: Tenso
 
 
 def _scaled(factor: Factor, scale: Tensor, noise: Tensor) -> Tensor:
-    """The noise (batch, m) times the scale, which is laid out as `Factor.scales` says."""
+    """The noise (batch, m) times the scale, whose layout `Factor.scales` describes."""
     if factor.covariance != "full":
         return scale * noise
     rows: Tensor = scale.unflatten(-1, (factor.dim, factor.dim))

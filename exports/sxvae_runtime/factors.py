@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
+from sxvae_runtime.families import NORMAL
+
 Covariance = Literal["single", "diagonal", "full"]
 
-SPHERICAL_FAMILIES = ("vmf", "power-spherical")
-FAMILIES = (*SPHERICAL_FAMILIES, "normal")
 COVARIANCES: tuple[Covariance, ...] = get_args(Covariance)
 
 
@@ -19,7 +19,8 @@ class Factor:
     """One sphere S^m of the product, or one Euclidean part R^m.
 
     Attributes:
-        family: the posterior's family, one of `FAMILIES`; "normal" makes the factor Euclidean.
+        family: the posterior's family, one of `families.FAMILIES`; "normal" makes the factor
+            Euclidean.
         dim: the manifold's dimension m.
         offset: the index of its first coordinate in a latent vector.
         covariance: a normal posterior's: "single" (one standard deviation), "diagonal" (one for
@@ -34,7 +35,7 @@ class Factor:
     @property
     def is_sphere(self) -> bool:
         """Whether its points have norm 1."""
-        return self.family != "normal"
+        return self.family != NORMAL
 
     @property
     def ambient(self) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sxvae_runtime.errors import BundleError, BundleNotFoundError
-from sxvae_runtime.factors import COVARIANCES, FAMILIES, Factor, Layout
+from sxvae_runtime.factors import COVARIANCES, Factor, Layout
+from sxvae_runtime.families import FAMILIES
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"

@@ -1,6 +1,6 @@
-"""Distributions on hyperspheres, with torch.distributions' conventions.
+"""Distributions on hyperspheres, with the conventions of torch.distributions.
 
-They need nothing else of sxvae and work in any PyTorch project.
+They work in any PyTorch project: of sxvae they import kernels, errors and randomness only.
 """
 
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform

@@ -1,4 +1,4 @@
-"""Tensors that are made once and kept."""
+"""Caching of constant tensors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _Result = TypeVar("_Result")
 
 
 def cached_constant(make: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Cache what `make` returns for its arguments, hashable ones.
+    """Cache the tensors that `make` returns; its arguments must be hashable.
 
-    Made first under torch.inference_mode, it would be of no use to a training that comes later.
+    They are made outside of torch.inference_mode, because autograd could not use them otherwise.
     """
 
     @functools.lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from torch.distributions.constraints import Constraint
 
 from sxvae.errors import NumericalError
 
-# Far above rounding in either type, far below any mistake.
+# Far above the rounding errors of float32, far below what a mistake would leave.
 _TOLERANCE = 1e-4
 
 
@@ -31,7 +31,7 @@ class _FiniteNonnegative(Constraint):
     event_dim = 0
 
     def check(self, value: Tensor) -> Tensor:
-        """Whether each number is one, shape (...)."""
+        """Whether each number is >= 0 and finite, shape (...)."""
         return (value >= 0) & (value < torch.inf)
 
 
@@ -40,11 +40,11 @@ finite_nonnegative = _FiniteNonnegative()
 
 
 def check_concentrations(concentration: Tensor, family: str, ambient: int) -> None:
-    """Raise a NumericalError that names one unless all can be sampled with."""
+    """Raise a NumericalError that names a concentration that is negative or not finite."""
     valid = finite_nonnegative.check(concentration)
     if not bool(valid.all()):
         bad = concentration[~valid]
         raise NumericalError(
             f"{family} sampling in R^{ambient} needs concentrations finite and >= 0: "
-            f"{bad.numel()} of {concentration.numel()} are not, {bad[0].item()} say"
+            f"{bad.numel()} of {concentration.numel()} are not, for example {bad[0].item()}"
         )

@@ -1,4 +1,4 @@
-"""What the maximum-likelihood fits of both families begin with."""
+"""The check and the mean of the points that a distribution is fitted to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ class Points(NamedTuple):
 
 
 def checked_points(x: Tensor) -> Points:
-    """Raise a ValueError unless `x` holds sets of two or more unit vectors, not all one point."""
+    """`x` in float64 with its mean.
+
+    Raises:
+        ValueError: if the shape of `x` is not (n, ..., p) with n and p of 2 or more, a norm is not
+            1, or all vectors of a set coincide.
+    """
     if x.dim() < 2 or len(x) < 2 or x.shape[-1] < 2:
         raise ValueError(
             "x needs the shape (n, ..., p) with n and p of 2 or more; its shape is "
@@ -34,10 +39,10 @@ def checked_points(x: Tensor) -> Points:
     if not bool(unit_sphere.check(x).all()):
         raise ValueError("x holds vectors whose norm is not 1")
     values = x.detach().double()
-    # From the first point, which is exactly 0 if all are that point.
-    steps = values - values[0]
-    mean_step = steps.mean(dim=0)
-    spread = (steps - mean_step).square().sum(dim=-1).mean(dim=0)
+    # Relative to the first point, so that the spread is exactly 0 if all points are equal.
+    differences = values - values[0]
+    mean_difference = differences.mean(dim=0)
+    spread = (differences - mean_difference).square().sum(dim=-1).mean(dim=0)
     if bool((spread <= torch.finfo(x.dtype).eps ** 2).any()):
         raise ValueError("all vectors coincide, so the likelihood has no maximum")
-    return Points(values, values[0] + mean_step, spread)
+    return Points(values, values[0] + mean_difference, spread)

@@ -1,4 +1,4 @@
-"""What every distribution on the unit sphere of R^p needs of its geometry."""
+"""The geometry of unit spheres: surface area, uniform directions, normalisation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sxvae.kernels.constants import SMALLEST_NORM
 
-# What torch.distributions takes for a shape.
+# The types of shapes that torch.distributions accepts.
 Shape = torch.Size | list[int] | tuple[int, ...]
 
 
@@ -25,23 +25,24 @@ def uniform_directions(
     shape: Sequence[int], *, dtype: torch.dtype, device: torch.device | str
 ) -> Tensor:
     """Vectors drawn uniformly from the unit sphere: `shape` with the ambient axis last."""
-    if shape[-1] == 1:  # a sign: float32 normals are exactly 0 once in 25 million draws
+    if shape[-1] == 1:  # 1 or -1; of float32 normals one in 25 million is 0, without a direction
         return torch.randint(0, 2, tuple(shape), device=device).to(dtype) * 2 - 1
     normal = torch.randn(tuple(shape), dtype=dtype, device=device)
     return torch.nn.functional.normalize(normal, dim=-1, eps=torch.finfo(dtype).tiny)
 
 
 def uniform_directions_of_any_length(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Vectors in uniform directions on the CPU: standard normal ones, in R^1 signs."""
+    """Vectors of any norm in uniform directions, on the CPU: standard normal; in R^1, 1 or -1."""
     if shape[-1] == 1:
         return uniform_directions(shape, dtype=dtype, device="cpu")
     return torch.randn(tuple(shape), dtype=dtype)
 
 
 def unit_vectors(raw: Tensor) -> Tensor:
-    """Vectors brought to norm 1 along the last axis, as `torch.nn.functional.normalize` does.
+    """Vectors scaled to norm 1 along the last axis, as `torch.nn.functional.normalize` does.
 
-    The gradient takes four operations instead of a dozen; graphs for export keep PyTorch's.
+    The gradient takes four operations instead of a dozen. torch.compile and torch.export get
+    PyTorch's own function.
     """
     if torch.compiler.is_compiling():
         return torch.nn.functional.normalize(raw, dim=-1)
@@ -65,7 +66,7 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         raw, length, unit = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for second derivatives the length depends on raw again
+        if torch.is_grad_enabled():  # second derivatives need the length as a function of raw
             length = _length(raw)
             unit = raw / length
         inner = (grads[0] * unit).sum(dim=-1, keepdim=True)

@@ -18,17 +18,20 @@ class HypersphericalUniform(Distribution):
     Args:
         dim: the manifold's dimension m >= 1.
         batch_shape: the shape of independent copies.
-        dtype: of the samples; torch's default type if None.
-        device: of the samples.
-        validate_args: check the support in `log_prob`; torch.distributions' default if None.
+        dtype: the samples' type; torch's default type if None.
+        device: the samples' device.
+        validate_args: whether `log_prob` checks the support; torch.distributions' default if None.
 
     Raises:
         ValueError: if `dim` is below 1.
 
     Example:
         >>> from sxvae.distributions import HypersphericalUniform
-        >>> HypersphericalUniform(4).sample((10,)).shape
-        torch.Size([10, 5])
+        >>> q = HypersphericalUniform(2)  # S^2, with the area 4 pi
+        >>> q.sample((10,)).shape
+        torch.Size([10, 3])
+        >>> f"{q.entropy().exp():.4f}"
+        '12.5664'
     """
 
     has_rsample = True
@@ -51,7 +54,7 @@ class HypersphericalUniform(Distribution):
 
     @property
     def arg_constraints(self) -> dict[str, torch.distributions.constraints.Constraint]:
-        """It has no tensor-valued parameters."""
+        """Empty: there are no tensor-valued parameters."""
         return {}
 
     @property
@@ -66,7 +69,7 @@ class HypersphericalUniform(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """NaN, as torch.distributions.Uniform has it: every point is one."""
+        """NaN, as for torch.distributions.Uniform: every point is a mode."""
         return torch.full_like(self.mean, torch.nan)
 
     @property
@@ -79,7 +82,7 @@ class HypersphericalUniform(Distribution):
         batch_shape: Shape,
         _instance: HypersphericalUniform | None = None,
     ) -> HypersphericalUniform:
-        """The same distribution with another batch shape."""
+        """The same distribution with its batch shape expanded."""
         new: HypersphericalUniform = self._get_checked_instance(HypersphericalUniform, _instance)  # type: ignore[no-untyped-call]
         HypersphericalUniform.__init__(
             new, self.dim, batch_shape, dtype=self.dtype, device=self.device, validate_args=False

@@ -1,4 +1,4 @@
-"""Values whose derivatives are computed beside them, because autograd's would cancel."""
+"""Values whose derivatives are given, because those of autograd would lose digits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def with_derivatives(value: Tensor, *known: tuple[Tensor, Tensor]) -> Tensor:
-    """A copy of `value` that autograd differentiates (once) by the derivatives given here.
+    """A copy of `value` to which autograd gives these derivatives, and no second ones.
 
     Args:
-        value: any tensor without gradients.
-        known: pairs of an argument and the value's derivative with respect to it, elementwise: both
-            of the shape of `value`.
+        value: a tensor without gradients.
+        known: pairs of an argument of `value` and the elementwise derivative with respect to it,
+            both of the shape of `value`.
     """
     arguments = [argument for argument, _ in known]
     derivatives = [derivative for _, derivative in known]
@@ -23,10 +23,9 @@ def with_derivatives(value: Tensor, *known: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def first_order(gradient: Tensor, *arguments: Tensor) -> Tensor:
-    """A gradient that depends on `arguments` in ways that autograd does not know.
+    """A gradient that raises NotImplementedError when it is differentiated by `arguments`.
 
-    Differentiating it again is an error, where PyTorch's `once_differentiable` would let it count
-    as a constant.
+    PyTorch's own `once_differentiable` would treat it as a constant there.
     """
     result: Tensor = _FirstOrder.apply(gradient, *arguments)
     return result
@@ -57,5 +56,5 @@ class _FirstOrder(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
         raise NotImplementedError(
-            "samples and figures of hyperspherical distributions have first derivatives only"
+            "samples, KLs and entropies of hyperspherical distributions have first derivatives only"
         )

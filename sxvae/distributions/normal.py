@@ -21,3 +21,17 @@ def normal(loc: Tensor, scale: Tensor, covariance: str) -> Distribution:
     return Independent(
         Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False
     )
+
+
+def normal_parameters(distribution: Distribution, covariance: str) -> tuple[Tensor, Tensor]:
+    """The `loc` and `scale` from which `normal` makes a distribution of its kind.
+
+    Raises:
+        ValueError: if it is no such distribution.
+    """
+    if covariance == "full" and isinstance(distribution, MultivariateNormal):
+        return distribution.loc, distribution.scale_tril.flatten(-2)
+    base = distribution.base_dist if isinstance(distribution, Independent) else None
+    if covariance == "full" or not isinstance(base, Normal):
+        raise ValueError(f"{distribution} is no normal distribution of {covariance} covariance")
+    return base.loc, base.scale[..., :1] if covariance == "single" else base.scale

@@ -1,9 +1,9 @@
-"""What training needs of a log-partition function at every step, interpolated from exact values.
+"""KL, mean and variance of exponential families on spheres, interpolated from a table.
 
-For a family of one dimension these are functions of the concentration k alone: the KL to the
-uniform distribution, the mean of -s and the variance of s. Each is a power of k times a function
-that varies slowly with log k, so a polynomial of degree 6 in each of many cells of log k gives it
-to twelve digits: a few operations in place of hundreds.
+Every training step needs the KL to the uniform distribution, the mean of -s and the variance of the
+statistic s. For one family and dimension they depend on the concentration k alone, and each is a
+power of k times a function that varies slowly with log k. A polynomial of degree 6 in each of many
+cells of log k therefore gives it to twelve digits, by a few operations instead of hundreds.
 """
 
 from __future__ import annotations
@@ -23,60 +23,67 @@ _CELLS = math.ceil(math.log(_HIGHEST / _LOWEST) / _CELL)
 _START = math.log(_LOWEST)
 
 
-class Figures(NamedTuple):
-    """Of a distribution whose density is exp(k s - L(k)) over the uniform one, float64.
+class PartitionMoments(NamedTuple):
+    """KL to the uniform, E[-s] and Var[s] of an exponential family, float64.
+
+    The family has the density exp(k s - L(k)) with respect to the uniform distribution, for a
+    concentration k, a statistic s and the log-partition function L.
 
     Attributes:
-        kl: k L' - L, its KL to the uniform distribution.
-        loss: -L', the mean of -s.
-        curvature: L'', the variance of s.
+        kl: k L' - L, the KL to the uniform distribution, nats.
+        mean_minus_s: E[-s] = -L'.
+        variance: Var[s] = L''.
     """
 
     kl: Tensor
-    loss: Tensor
-    curvature: Tensor
+    mean_minus_s: Tensor
+    variance: Tensor
 
 
 class PartitionTable:
-    """The figures of one family on one sphere.
+    """`PartitionMoments` of one family on one sphere, as functions of the concentration.
 
     Args:
-        exact: the figures at float64 concentrations, shape (n,), above 0.
+        exact: computes them at float64 concentrations, shape (n,), above 0.
 
     Attributes:
         start: the logarithm of the first cell's lowest concentration.
         cell: a cell's width in the logarithm.
     """
 
-    def __init__(self, exact: Callable[[Tensor], Figures]) -> None:
+    def __init__(self, exact: Callable[[Tensor], PartitionMoments]) -> None:
         interpolation = _inverse_vandermonde()
-        places = torch.arange(_CELLS).unsqueeze(-1) + (_nodes() + 1) / 2
-        k = torch.exp(_START + _CELL * places)
-        kl, loss, curvature = (each.view_as(k) for each in exact(k.flatten()))
-        values = torch.stack([kl / k**2, loss, curvature], dim=-1)
+        positions = torch.arange(_CELLS).unsqueeze(-1) + (_nodes() + 1) / 2
+        k = torch.exp(_START + _CELL * positions)
+        kl, mean_minus_s, variance = (each.view_as(k) for each in exact(k.flatten()))
+        values = torch.stack([kl / k**2, mean_minus_s, variance], dim=-1)
         coefficients = torch.einsum("jn,cnf->cjf", interpolation, values).flatten(1)
         self.start, self.cell = _START, _CELL
         self._copies = {k.device: coefficients.contiguous()}
 
-    def __call__(self, concentration: Tensor) -> Figures:
-        """The figures at concentrations k >= 0, any shape and type.
+    def __call__(self, concentration: Tensor) -> PartitionMoments:
+        """The moments at concentrations k >= 0, any shape and type.
 
-        Below 1e-9 by their limits for small k; above 1e38, float32's largest, as at 1e38; NaN for
-        NaN.
+        For k below 1e-9 they are those of the limit k = 0, where the KL is proportional to k^2; for
+        k above 1e38, about float32's largest number, they are those of 1e38. NaN gives NaN.
         """
         k = concentration.double()
-        place = k.clamp(_LOWEST, _HIGHEST).log_().sub_(_START).div_(_CELL)
-        cell = place.long().clamp_(0, _CELLS - 1)
-        t = (place - cell).mul_(2).sub_(1).unsqueeze(-1)
+        position = k.clamp(_LOWEST, _HIGHEST).log_().sub_(_START).div_(_CELL)
+        cell = position.long().clamp_(0, _CELLS - 1)
+        t = (position - cell).mul_(2).sub_(1).unsqueeze(-1)
         rows = self.on(k.device)[cell].unflatten(-1, (_DEGREE + 1, 3)).unbind(-2)
-        figures = rows[-1]
+        moments = rows[-1]
         for coefficients in reversed(rows[:-1]):
-            figures = torch.addcmul(coefficients, figures, t)
-        kl, loss, curvature = figures.unbind(-1)
-        return Figures(kl * k * k, loss, curvature)
+            moments = torch.addcmul(coefficients, moments, t)
+        kl, mean_minus_s, variance = moments.unbind(-1)
+        return PartitionMoments(kl * k * k, mean_minus_s, variance)
 
     def on(self, device: torch.device) -> Tensor:
-        """The coefficients: a cell's row holds those of t^0 of the three figures, of t^1, ..."""
+        """The coefficients on a device, shape (cells, 3 (degree + 1)).
+
+        A row holds the coefficients of t^0 of the three moments, then those of t^1, and so on,
+        where t goes from -1 to 1 in its cell.
+        """
         if device not in self._copies:
             self._copies[device] = self._copies[torch.device("cpu")].to(device)
         return self._copies[device]
@@ -89,6 +96,6 @@ def _nodes() -> Tensor:
 
 
 def _inverse_vandermonde() -> Tensor:
-    """From values at the nodes to the coefficients of powers."""
+    """The matrix that maps a polynomial's values at the nodes to its coefficients."""
     inverse: Tensor = torch.linalg.inv(_nodes().unsqueeze(-1) ** torch.arange(_DEGREE + 1))
     return inverse

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Gamma, register_kl
 
 from sxvae.distributions.constraints import check_concentrations
+from sxvae.distributions.divergences import common_batch_shape
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
@@ -17,10 +18,9 @@ from sxvae.distributions.rotational import (
     LOWEST_STATISTIC,
     LogPartition,
     RotationallySymmetric,
-    common_batch_shape,
 )
+from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import Side, integral_over_side
-from sxvae.distributions.sampling.wood import Gaps
 from sxvae.distributions.special.gamma_differences import (
     digamma_difference,
     log_gamma_difference,
@@ -29,8 +29,8 @@ from sxvae.distributions.special.gamma_differences import (
 from sxvae.distributions.special.power_spherical_quadrature import mean_log_half
 from sxvae.kernels.constants import POWER_SPHERICAL
 
-# The sine of an angle whose gap is this is not 0.
-_SMALLEST_GAP = 1e-280
+# The smallest 1 - t and 1 + t: the sine of an angle with this cosine t is not 0.
+_SMALLEST = 1e-280
 
 
 class PowerSpherical(RotationallySymmetric):
@@ -47,20 +47,27 @@ class PowerSpherical(RotationallySymmetric):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
-    Figures have the type of `loc`; they are computed in float64.
+    Everything but samples is computed in float64; results have the type of `loc`.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
 
     Example:
         >>> import torch
-        >>> from sxvae.distributions import PowerSpherical
-        >>> q = PowerSpherical(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(10.0))
+        >>> from torch.distributions import kl_divergence
+        >>> from sxvae.distributions import HypersphericalUniform, PowerSpherical
+        >>> concentration = torch.tensor([0.0, 10.0], requires_grad=True)
+        >>> q = PowerSpherical(torch.tensor([0.0, 0.0, 1.0]), concentration)  # two on S^2
         >>> q.rsample((5,)).shape
-        torch.Size([5, 3])
+        torch.Size([5, 2, 3])
+        >>> q.mean.detach()
+        tensor([[0.0000, 0.0000, 0.0000],
+                [0.0000, 0.0000, 0.8333]])
+        >>> kl_divergence(q, HypersphericalUniform(2)).detach()
+        tensor([0.0000, 1.4888])
     """
 
-    _compiled_number = POWER_SPHERICAL
+    _kernel = POWER_SPHERICAL
     _is_log_singular = True
 
     def _shapes(self, concentration: Tensor) -> tuple[Tensor, float]:
@@ -69,17 +76,20 @@ class PowerSpherical(RotationallySymmetric):
         return concentration + half, half
 
     def _statistic(self, value: Tensor) -> Tensor:
-        """log((1 + t) / 2), from the distance to loc or that to its opposite, the shorter one."""
+        """log((1 + t) / 2), from the distance to loc or to -loc, whichever is shorter."""
         x, loc = value.double(), self.loc.double()
-        near = -(x - loc).square().sum(dim=-1) / 4
-        far = (x + loc).square().sum(dim=-1) / 4
-        log_far = torch.log(far.clamp_min(math.exp(LOWEST_STATISTIC)))
-        return torch.where(near > -0.5, torch.log1p(near.clamp_min(-0.75)), log_far)
+        minus_half_one_minus = -(x - loc).square().sum(dim=-1) / 4  # (t - 1) / 2
+        half_one_plus = (x + loc).square().sum(dim=-1) / 4  # (t + 1) / 2
+        return torch.where(
+            minus_half_one_minus > -0.5,
+            torch.log1p(minus_half_one_minus.clamp_min(-0.75)),
+            torch.log(half_one_plus.clamp_min(math.exp(LOWEST_STATISTIC))),
+        )
 
     def _log_partition(self, concentration: Tensor) -> LogPartition:
         alpha, beta = self._shapes(concentration)
         return LogPartition(
-            _at_zero(beta) - log_gamma_difference(alpha, beta),
+            _log_gamma_difference_at_zero(beta) - log_gamma_difference(alpha, beta),
             -digamma_difference(alpha, beta),
             self._curvature(concentration),
         )
@@ -88,11 +98,11 @@ class PowerSpherical(RotationallySymmetric):
         return -trigamma_difference(*self._shapes(concentration))
 
     def _near_uniform(self, concentration: Tensor) -> Tensor:
-        """The first pole of psi'(alpha) is at k = -(p-1)/2."""
+        """Up to k = (p-1)/2: the first pole of L'', a difference of trigammas, is at -(p-1)/2."""
         return concentration <= (self._ambient - 1) / 2
 
-    def _draw_gaps(self, concentration: Tensor) -> Gaps:
-        """As a ratio of Gamma variates."""
+    def _draw_cosines(self, concentration: Tensor) -> Cosines:
+        """As ratios of Gamma variates."""
         wide = concentration.double()
         check_concentrations(wide, "power spherical", self._ambient)
         alpha, beta = self._shapes(wide)
@@ -101,16 +111,13 @@ class PowerSpherical(RotationallySymmetric):
             Gamma(shape, one, validate_args=False).sample() for shape in (alpha, beta * one)
         )
         half = (towards + away) / 2
-        return Gaps(*((part / half).clamp_min_(_SMALLEST_GAP) for part in (away, towards)))
+        return Cosines(*((part / half).clamp_min_(_SMALLEST) for part in (away, towards)))
 
-    def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
-        gaps = self._draw_gaps(concentration.repeat(count // max(len(concentration), 1)))
-        return Gaps(*(each.reshape(count) for each in gaps))
-
-    def _gap_derivative(
-        self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype
+    def _cosine_derivative(
+        self, cosines: Cosines, concentration: Tensor, mean_minus_s: Tensor, dtype: torch.dtype
     ) -> Tensor:
-        return _gap_derivative(gaps, concentration, loss, (self._ambient - 3) / 2, dtype)
+        power = (self._ambient - 3) / 2
+        return _one_minus_cosine_derivative(cosines, concentration, mean_minus_s, power, dtype)
 
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         concentration = self.concentration.double()
@@ -126,18 +133,18 @@ class PowerSpherical(RotationallySymmetric):
     def fit(cls, x: Tensor) -> PowerSpherical:
         """The maximum-likelihood distribution for unit vectors.
 
-        The likelihood's `loc` is not the mean direction but the one of the largest mean of
-        log(1 + <loc, x>), found by Newton steps from there or, where vectors lie on both sides of
-        the sphere and there may be several maxima, from the best of many directions. Vectors that
-        are spread out evenly have a concentration near 0, but hardly 0: some direction fits a
-        finite set at least as well as the uniform distribution does.
+        Its `loc` is not the direction of the vectors' mean, but the one with the largest mean of
+        log(1 + <loc, x>). Newton steps find it from the mean's direction. Where vectors lie on both
+        sides of the sphere there may be several maxima, and the steps start at the best of many
+        directions. For vectors that are spread out evenly the concentration is close to 0, but
+        seldom 0: some direction fits a finite set at least as well as the uniform distribution.
 
         Args:
             x: unit vectors, shape (n, *batch_shape, p), n >= 2. No gradients.
 
         Raises:
-            ValueError: if the shape or a norm can't be, or if all vectors of a set coincide: then
-                the likelihood has no maximum.
+            ValueError: if the shape is another, a norm is not 1, or all vectors of a set coincide:
+                then the likelihood has no maximum.
         """
         points = checked_points(x).values.cpu()
         batch_shape, ambient = x.shape[1:-1], x.shape[-1]
@@ -152,29 +159,34 @@ class PowerSpherical(RotationallySymmetric):
 
 
 @functools.lru_cache(maxsize=1024)
-def _at_zero(beta: float) -> float:
-    """Log Gamma(2 beta) - log Gamma(beta)."""
+def _log_gamma_difference_at_zero(beta: float) -> float:
+    """Log Gamma(2 beta) - log Gamma(beta), the difference at k = 0."""
     return log_gamma_difference(torch.tensor(beta, dtype=torch.float64), beta).item()
 
 
-def _gap_derivative(
-    gaps: Gaps, concentration: Tensor, loss: Tensor, power: float, dtype: torch.dtype
+def _one_minus_cosine_derivative(
+    cosines: Cosines,
+    concentration: Tensor,
+    mean_minus_s: Tensor,
+    power: float,
+    dtype: torch.dtype,
 ) -> Tensor:
     """d(1 - t)/dk at fixed probability [5].
 
-    The density of y = 1 - t is proportional to y^power (2-y)^(k + power), the statistic is
+    The density of y = 1 - t is proportional to y^power (2-y)^(k + power), and the statistic is
     log(1 - y/2).
     """
-    near, far = gaps
-    statistic = torch.where(near < 1, torch.log1p(-near / 2), torch.log(far / 2))
-    is_near = statistic >= -loss
-    distance = torch.where(is_near, near, far)
-    ratio = (distance / torch.where(is_near, far, near)).to(dtype)
-    at_far = concentration + power
+    one_minus, one_plus = cosines
+    statistic = torch.where(one_minus < 1, torch.log1p(-one_minus / 2), torch.log(one_plus / 2))
+    is_near = statistic >= -mean_minus_s  # integrate over the side of the mean direction
+    distance = torch.where(is_near, one_minus, one_plus)
+    ratio = (distance / torch.where(is_near, one_plus, one_minus)).to(dtype)
+    power_of_one_plus = concentration + power
     first, second = (
-        torch.where(condition, power, at_far).to(dtype) for condition in (is_near, ~is_near)
+        torch.where(condition, power, power_of_one_plus).to(dtype)
+        for condition in (is_near, ~is_near)
     )
-    deviation = (statistic + loss).abs().to(dtype).unsqueeze(-1)
+    deviation = (statistic + mean_minus_s).abs().to(dtype).unsqueeze(-1)
     is_near, column, at_end, at_other = (
         each.unsqueeze(-1) for each in (is_near, ratio, first, second)
     )
@@ -190,16 +202,22 @@ def _gap_derivative(
 
 @register_kl(PowerSpherical, PowerSpherical)  # type: ignore[untyped-decorator]
 def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) -> Tensor:
-    """The KL if the mean directions agreed, and k_q times what its statistic loses by theirs."""
+    """The KL for equal mean directions, plus k_q (E_p[s_p] - E_p[s_q]).
+
+    Here s_p and s_q are the statistics around the two mean directions.
+    """
     shape = common_batch_shape(p, q)
     ours, theirs = p.concentration.expand(shape), q.concentration.expand(shape)
-    gap = ((p.loc.double() - q.loc.double()).square().sum(dim=-1) / 2).clamp_max(2)
+    one_minus_cosine = ((p.loc.double() - q.loc.double()).square().sum(dim=-1) / 2).clamp_max(2)
     with torch.no_grad():
         k, other = ours.double(), theirs.double()
-        aligned, apart = p._log_partition(k), mean_log_half(k, gap, p._ambient)
-        loss = aligned.slope - apart.value
-        by_ours = aligned.curvature - apart.by_concentration
-    lost = with_derivatives(
-        other * loss, (ours, other * by_ours), (theirs, loss), (gap, -other * apart.by_gap)
+        own, crossed = p._log_partition(k), mean_log_half(k, one_minus_cosine, p._ambient)
+        difference = own.slope - crossed.value
+        by_ours = own.curvature - crossed.by_concentration
+    rotation = with_derivatives(
+        other * difference,
+        (ours, other * by_ours),
+        (theirs, difference),
+        (one_minus_cosine, -other * crossed.by_one_minus_cosine),
     )
-    return (p._kl_to_aligned(ours, theirs) + lost).to(p.loc.dtype)
+    return (p._kl_to_aligned(ours, theirs) + rotation).to(p.loc.dtype)

@@ -20,11 +20,12 @@ _NEWTON_STEPS = 20
 # Below this norm a mean of unit vectors has no direction.
 _VANISHING = 1e-9
 _GRADIENT_TOLERANCE = 1e-11
-# 1 + t is not taken to be less: opposite to a point everything stays finite.
+# The least 1 + t, so that everything stays finite opposite to a point.
 _SMALLEST = 1e-12
-# Directions that are looked at where one start may not do, gaps on a circle, and starts then.
-_CANDIDATES, _GAPS = 64, 512
-_BEST, _BEST_ON_CIRCLE = 3, 16
+# Where there may be several maxima: how many directions are tried, how many further ones between
+# neighbours on a circle, and how many of the best are starts of the Newton method.
+_CANDIDATES, _CIRCLE_CANDIDATES = 64, 512
+_STARTS, _CIRCLE_STARTS = 3, 16
 
 
 class _MeanStatistic:
@@ -57,7 +58,7 @@ class _MeanStatistic:
         return product
 
     def _tangent(self, loc: _Array) -> tuple[_Array, float, _Array]:
-        """The gradient by loc across it and along it, and 1 + t of each vector."""
+        """The gradient orthogonal to loc, its component along loc, and each vector's 1 + t."""
         one_plus = np.maximum(1 + self._points @ loc, _SMALLEST)
         gradient = -(self._points / one_plus[:, None]).mean(axis=0)
         radial = float(loc @ gradient)
@@ -77,8 +78,8 @@ def best_direction(points: _Array) -> tuple[_Array, float]:
 
 
 def _minimise(statistic: _MeanStatistic, start: _Array) -> Any:  # noqa: ANN401 (SciPy's result)
-    """Down to the tolerance, or to where rounding leaves nothing to gain."""
-    import scipy.optimize  # half a second that few need
+    """The minimum of -S/n near `start`, as closely as rounding allows."""
+    import scipy.optimize  # imported here, because it takes half a second
 
     return scipy.optimize.minimize(
         statistic.value,
@@ -91,10 +92,10 @@ def _minimise(statistic: _MeanStatistic, start: _Array) -> Any:  # noqa: ANN401 
 
 
 def _starts(points: _Array, statistic: _MeanStatistic) -> list[_Array]:
-    """The mean direction alone if all points are on its side of the sphere, else more.
+    """The mean direction if all points are on its side of the sphere, else several directions.
 
-    S has a pole opposite to each point, so that on the circle there is a maximum between any two of
-    them.
+    S is -inf opposite to each point. On the circle it therefore has a maximum between any two
+    neighbours of these opposite points.
     """
     mean = points.mean(axis=0)
     length = float(np.linalg.norm(mean))
@@ -108,13 +109,12 @@ def _starts(points: _Array, statistic: _MeanStatistic) -> list[_Array]:
     if points.shape[1] == 2:
         angles = np.sort(np.arctan2(-points[:, 1], -points[:, 0]))
         between = (angles + np.append(angles[1:], angles[0] + 2 * np.pi)) / 2
-        between = between[:: max(1, len(between) // _GAPS)]
+        between = between[:: max(1, len(between) // _CIRCLE_CANDIDATES)]
         candidates.append(np.stack([np.cos(between), np.sin(between)], axis=1))
     directions = np.concatenate(candidates)
     values = np.array([statistic.value(direction) for direction in directions])
-    return list(
-        directions[np.argsort(values)[: _BEST_ON_CIRCLE if points.shape[1] == 2 else _BEST]]
-    )
+    starts = _CIRCLE_STARTS if points.shape[1] == 2 else _STARTS
+    return list(directions[np.argsort(values)[:starts]])
 
 
 def best_concentration(mean_statistic: Tensor, ambient: int) -> Tensor:

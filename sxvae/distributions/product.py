@@ -1,4 +1,4 @@
-"""A product of distributions on the concatenation of their ambient spaces."""
+"""The distribution of independent factors whose vectors are concatenated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.distributions.constraints import Constraint
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.geometry import Shape
 
-_Slots = tuple[tuple[int, ...], ...]
+_Positions = tuple[tuple[int, ...], ...]
 
 
 class _ProductSupport(Constraint):
@@ -27,33 +27,45 @@ class _ProductSupport(Constraint):
         groups = zip(self._product.groups, self._product.split(value), strict=True)
         parts = []
         for group, part in groups:
-            assert group.support is not None  # every distribution of ours has one
+            assert group.support is not None  # all distributions here have one
             parts.append(group.support.check(part).all(dim=-1))
         return torch.stack(parts).all(dim=0)
 
 
 class ProductDistribution(Distribution):
-    """Independent factors side by side in one vector, equal ones computed as one batch.
+    """Independent factors, their vectors concatenated in the factors' order.
 
-    Factors that share family and dimension form a group: one distribution whose last batch axis
-    runs over them. The groups say how things are computed, `positions` in which order they appear:
-    a factor keeps the place that it was given, in samples and in everything per factor.
+    Factors that share family and dimension are computed together, as a group: one distribution
+    whose last batch axis runs over them. `positions` gives the factors' order, which holds for the
+    coordinates of samples and for everything that is returned per factor.
 
     Args:
         groups: distributions with batch shapes (*batch, n_g) and event shapes (p_g,).
-        positions: for each group the places of its n_g factors among all, n in number.
+        positions: for each group the indices of its n_g factors in the factors' order.
         validate_args: passed to torch.distributions; the groups check their own values.
 
     Raises:
-        ValueError: if the batch shapes differ but in their last axis, or the positions are not each
-            of 0..n-1 once.
+        ValueError: if the groups' batch shapes differ in more than their last axis, or `positions`
+            is not a partition of 0..n-1 for n factors.
 
     Example:
         >>> import torch
         >>> from sxvae.distributions import HypersphericalUniform, ProductDistribution
-        >>> prior = ProductDistribution([HypersphericalUniform(4, (2,))], [(0, 1)])
-        >>> prior.sample((10,)).shape  # two S^4 in R^5 each
-        torch.Size([10, 10])
+        >>> from sxvae.distributions import VonMisesFisher
+        >>> prior = ProductDistribution(
+        ...     [HypersphericalUniform(4, (2,)), HypersphericalUniform(1, (1,))], [(0, 2), (1,)]
+        ... )
+        >>> prior.sample((10,)).shape  # S^4 x S^1 x S^4: 5 + 2 + 5 coordinates
+        torch.Size([10, 12])
+        >>> posterior = ProductDistribution(
+        ...     [
+        ...         VonMisesFisher(torch.eye(5)[:2], torch.tensor([0.0, 9.0])),
+        ...         VonMisesFisher(torch.eye(2)[:1], torch.tensor([3.0])),
+        ...     ],
+        ...     [(0, 2), (1,)],
+        ... )
+        >>> posterior.kl_per_factor(prior)
+        tensor([0.0000, 0.8446, 2.2318])
     """
 
     def __init__(
@@ -63,16 +75,19 @@ class ProductDistribution(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         self.groups = tuple(groups)
-        self.positions: _Slots = tuple(tuple(places) for places in positions)
+        self.positions: _Positions = tuple(tuple(indices) for indices in positions)
         sizes = [group.batch_shape[-1] for group in self.groups]
-        batch_shapes = {group.batch_shape[:-1] for group in self.groups}
-        if len(batch_shapes) != 1 or sizes != [len(places) for places in self.positions]:
+        counts = [len(indices) for indices in self.positions]
+        # Compared one by one, not as a set: while a graph is traced, sizes have no hash.
+        batch_shapes = [group.batch_shape[:-1] for group in self.groups]
+        are_equal = all(shape == batch_shapes[0] for shape in batch_shapes)
+        if not (batch_shapes and are_equal) or sizes != counts:
             raise ValueError("every group needs the batch shape (*batch, number of its positions)")
         if sorted(sum(self.positions, ())) != list(range(sum(sizes))):
             raise ValueError("the groups' positions must be each of 0..n-1 once")
         self._ambients = tuple(group.event_shape[0] for group in self.groups)
         ambient = sum(size * p for size, p in zip(sizes, self._ambients, strict=True))
-        super().__init__(batch_shapes.pop(), torch.Size([ambient]), validate_args)
+        super().__init__(batch_shapes[0], torch.Size([ambient]), validate_args)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -81,7 +96,7 @@ class ProductDistribution(Distribution):
 
     @property
     def arg_constraints(self) -> dict[str, Constraint]:
-        """The parameters belong to the groups."""
+        """Empty: the groups have the parameters."""
         return {}
 
     @property
@@ -92,7 +107,7 @@ class ProductDistribution(Distribution):
     @property
     def factors(self) -> int:
         """The number of factors."""
-        return sum(len(places) for places in self.positions)
+        return sum(len(indices) for indices in self.positions)
 
     @property
     def mean(self) -> Tensor:
@@ -110,7 +125,10 @@ class ProductDistribution(Distribution):
         return self._join([group.variance for group in self.groups])
 
     def per_factor(self, of: Callable[[Distribution], Tensor]) -> Tensor:
-        """A number for each factor, in their order: `of(group)` has shape (..., n_g).
+        """One number for each factor, in the factors' order, shape (..., factors).
+
+        Args:
+            of: computes the numbers of a group, shape (..., n_g).
 
         Example:
             >>> import torch
@@ -122,17 +140,14 @@ class ProductDistribution(Distribution):
         return self._order_factors([of(group) for group in self.groups])
 
     def split(self, value: Tensor) -> list[Tensor]:
-        """The groups' parts of `value` (..., ambient): a tensor (..., n_g, p_g) each."""
+        """The groups' coordinates of `value` (..., ambient): for each a tensor (..., n_g, p_g)."""
         order = _to_user_order(self.positions, self._ambients, value.device)
         if order is not None:
             value = value[..., torch.argsort(order)]
-        sizes = [len(places) * p for places, p in zip(self.positions, self._ambients, strict=True)]
-        return [
-            part.unflatten(-1, (len(places), p))
-            for part, places, p in zip(
-                value.split(sizes, dim=-1), self.positions, self._ambients, strict=True
-            )
-        ]
+        counts = [len(indices) for indices in self.positions]
+        sizes = [n * p for n, p in zip(counts, self._ambients, strict=True)]
+        parts = zip(value.split(sizes, dim=-1), counts, self._ambients, strict=True)
+        return [part.unflatten(-1, (n, p)) for part, n, p in parts]
 
     def expand(
         self,
@@ -176,35 +191,52 @@ class ProductDistribution(Distribution):
         pairs = zip(self.groups, other.groups, strict=True)
         return self._order_factors([kl_divergence(mine, its) for mine, its in pairs])
 
+    def rsample_and_kl(self, other: ProductDistribution) -> tuple[Tensor, Tensor]:
+        """One sample and KL(self, other) of each factor, as a training step needs both.
+
+        Returns:
+            Shapes (*batch_shape, ambient) and (*batch_shape, factors), nats.
+
+        Raises:
+            ValueError: if the two are not grouped alike.
+        """
+        return self.rsample(), self.kl_per_factor(other)
+
     def _join(self, parts: list[Tensor]) -> Tensor:
-        flat = _side_by_side([part.flatten(-2) for part in parts])
+        flat = _concatenate([part.flatten(-2) for part in parts])
         order = _to_user_order(self.positions, self._ambients, flat.device)
         return flat if order is None else flat[..., order]
 
     def _order_factors(self, parts: list[Tensor]) -> Tensor:
-        joined = _side_by_side(parts)
+        joined = _concatenate(parts)
         order = _to_user_order(self.positions, (1,) * len(parts), joined.device)
         return joined if order is None else joined[..., order]
 
 
-def _side_by_side(parts: list[Tensor]) -> Tensor:
+def _concatenate(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 @cached_constant
 def _to_user_order(
-    positions: _Slots, widths: tuple[int, ...], device: torch.device
+    positions: _Positions, widths: tuple[int, ...], device: torch.device
 ) -> Tensor | None:
-    """Where in the groups' concatenation each entry in the factors' order is; None if in place."""
+    """The permutation from the concatenated groups to the factors' order; None if it is trivial.
+
+    Args:
+        positions: for each group the indices of its factors.
+        widths: how many entries a factor has, for each group.
+        device: of the result.
+    """
     starts: dict[int, tuple[int, int]] = {}
     offset = 0
-    for places, width in zip(positions, widths, strict=True):
-        for place in places:
-            starts[place] = (offset, width)
+    for indices, width in zip(positions, widths, strict=True):
+        for index in indices:
+            starts[index] = (offset, width)
             offset += width
     order = [
         start + i
-        for start, width in (starts[place] for place in sorted(starts))
+        for start, width in (starts[index] for index in sorted(starts))
         for i in range(width)
     ]
     if order == list(range(offset)):

@@ -1,4 +1,4 @@
-"""What the distributions share whose density depends on the angle to a mean direction alone."""
+"""The base of distributions whose density depends on the angle to a mean direction alone."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, register_kl
+from torch.distributions import Distribution
 
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area
-from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
 from sxvae.distributions.known_derivatives import with_derivatives
-from sxvae.distributions.partition_table import Figures, PartitionTable
+from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
 from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.backend import runs_compiled
+from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.eager import draw, draw_with_gradients
-from sxvae.distributions.sampling.implicit import derivative_type, in_blocks
-from sxvae.distributions.sampling.wood import Gaps
+from sxvae.distributions.sampling.implicit import apply_to_row_chunks, derivative_type
 from sxvae.distributions.special.quadrature import gauss_legendre
 
-# The integrals of L'' below are over intervals that lie well away from its poles.
+# For the integrals of L'' below, whose intervals lie well away from its poles.
 _PARTITION_NODES = 16
-# Stands for the -inf that the statistic may be opposite to the mean direction.
+# The lowest value of a statistic that is -inf opposite to the mean direction.
 LOWEST_STATISTIC = -690.0
 
 
 class LogPartition(NamedTuple):
-    """L(k) = log E[exp(k s)] under the uniform distribution, float64, and its derivatives.
+    """The log-partition function L(k) = log E[exp(k s)] and its derivatives, float64.
+
+    The expectation is under the uniform distribution.
 
     Attributes:
         value: L; 0 at k = 0.
-        slope: L', the mean of s under the distribution.
-        curvature: L'', the variance of s.
+        slope: L', which is E[s] under the distribution.
+        curvature: L'', which is Var[s].
     """
 
     value: Tensor
@@ -45,9 +46,20 @@ class LogPartition(NamedTuple):
 class RotationallySymmetric(Distribution, ABC):
     """An exponential family on the unit sphere of R^p, p >= 2, around a mean direction.
 
-    Its density is proportional to exp(k s), s a function of t = <loc, x> that is 0 at the mean
-    direction and negative elsewhere. A sample is t loc + sqrt(1 - t^2) v, v uniform among the unit
-    vectors that are orthogonal to `loc`. A subclass says what s is and how t is distributed.
+    Its density with respect to the uniform distribution is exp(k s - L(k)). The statistic s is a
+    function of the cosine t = <loc, x>: 0 at the mean direction and negative elsewhere. A sample is
+    t loc + sqrt(1 - t^2) v, where v is uniform among the unit vectors orthogonal to `loc`.
+
+    **A new family** is a subclass that implements the abstract methods: its statistic, its
+    log-partition function, how cosines are drawn and how they change with k, and three moments.
+    Samples, their gradients, log-density, entropy and KL to and from the uniform distribution
+    follow. PyTorch computes them on every device. Further, a family may
+
+    - set `_is_log_singular`, if s is -inf opposite to the mean direction;
+    - set `_kernel`, if `sxvae.kernels` has a compiled derivative of its cosines for the CPU;
+    - override `_curvature` and `_kl_near_uniform` with something faster;
+    - register a KL between two of its members with `torch.distributions.register_kl`, and have a
+      classmethod `fit`.
 
     Args:
         loc: mean direction, unit vectors, shape (..., p).
@@ -59,8 +71,10 @@ class RotationallySymmetric(Distribution, ABC):
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
     """
 
-    _compiled_number: ClassVar[int]
-    _is_log_singular: ClassVar[bool]  # whether s is infinite opposite to the mean direction
+    # The family's number in `sxvae.kernels.constants`; None if only PyTorch draws its samples.
+    _kernel: ClassVar[int | None] = None
+    # Whether s is -inf opposite to the mean direction.
+    _is_log_singular: ClassVar[bool] = False
 
     has_rsample = True
     arg_constraints = {"loc": unit_sphere, "concentration": finite_nonnegative}  # noqa: RUF012 (as in torch.distributions)
@@ -82,7 +96,7 @@ class RotationallySymmetric(Distribution, ABC):
         if concentration.shape != batch_shape:
             concentration = concentration.expand(batch_shape)
         self.concentration = concentration
-        self._known_figures: tuple[Tensor, Figures] | None = None
+        self._cached_moments: tuple[Tensor, PartitionMoments] | None = None
         super().__init__(batch_shape, loc.shape[-1:], validate_args)
 
     @property
@@ -91,44 +105,71 @@ class RotationallySymmetric(Distribution, ABC):
 
     @abstractmethod
     def _statistic(self, value: Tensor) -> Tensor:
-        """The s of unit vectors, float64, accurate near the mean direction."""
+        """S of unit vectors, shape (..., p) to (...), float64.
+
+        It has to keep its digits near the mean direction, and is at least `LOWEST_STATISTIC`.
+        """
 
     @abstractmethod
     def _log_partition(self, concentration: Tensor) -> LogPartition:
-        """L and its derivatives at float64 concentrations; L and L' are differentiable."""
+        """L and its derivatives at float64 concentrations of any shape.
 
-    @abstractmethod
-    def _curvature(self, concentration: Tensor) -> Tensor:
-        """L'' alone."""
+        Autograd has to differentiate `value` and `slope`.
+        """
 
     @abstractmethod
     def _near_uniform(self, concentration: Tensor) -> Tensor:
-        """Where k L' - L would cancel: L'' has no pole within half such a k of the k axis."""
+        """Whether the KL is computed as the integral of t L''(t) from 0 to k, a bool each.
+
+        That is needed for small k, where k L' - L would cancel. It is accurate as long as the poles
+        of L'' in the complex plane are at least k/2 away from the interval from 0 to k.
+        """
 
     @abstractmethod
-    def _draw_gaps(self, concentration: Tensor) -> Gaps:
-        """Draw 1 - t for each concentration, without gradients."""
+    def _draw_cosines(self, concentration: Tensor) -> Cosines:
+        """Draw the cosine of one sample for each concentration, any shape, without gradients.
+
+        Raises:
+            NumericalError: if a concentration is negative or not finite; `check_concentrations`
+                does this.
+        """
 
     @abstractmethod
-    def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
-        """The same for the compiled functions: so many samples of the rows (rows,) in turn."""
-
-    @abstractmethod
-    def _gap_derivative(
-        self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype
+    def _cosine_derivative(
+        self, cosines: Cosines, concentration: Tensor, mean_minus_s: Tensor, dtype: torch.dtype
     ) -> Tensor:
-        """d(1 - t)/dk at fixed probability.
+        """d(1 - t)/dk of samples at fixed probability, shape (n,), float64.
+
+        Where there is no closed form, `sampling.implicit` integrates.
 
         Args:
-            gaps: the samples', shape (n,).
+            cosines: of the samples, shape (n,).
             concentration: k, float64, shape (n,).
-            loss: the mean of -s, shape (n,).
-            dtype: what the quadrature is computed in.
+            mean_minus_s: E[-s], float64, shape (n,).
+            dtype: the type that a quadrature is computed in.
         """
 
     @abstractmethod
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
-        """E[t], the variance of t, and E[1 - t^2] / (p - 1), each of shape batch_shape."""
+        """E[t], Var[t] and E[1 - t^2] / (p - 1), each of shape batch_shape.
+
+        Autograd has to differentiate E[t]. The other two are the variances of a sample's coordinate
+        along the mean direction and of one orthogonal to it.
+        """
+
+    def _curvature(self, concentration: Tensor) -> Tensor:
+        """L'' at float64 concentrations of any shape."""
+        return self._log_partition(concentration).curvature
+
+    def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
+        """Draw cosines for the compiled functions, shape (count,).
+
+        Args:
+            concentration: k, shape (rows,); sample i belongs to row i % rows.
+            count: the number of samples, a multiple of the rows.
+        """
+        repeated = concentration.repeat(count // max(len(concentration), 1))
+        return Cosines(*(each.reshape(count) for each in self._draw_cosines(repeated)))
 
     @property
     def mode(self) -> Tensor:
@@ -166,47 +207,50 @@ class RotationallySymmetric(Distribution, ABC):
             NumericalError: if a concentration is negative or not finite.
         """
         loc, concentration = self.loc, self.concentration
-        if runs_compiled(loc):
-            return compiled.draw(loc, concentration, torch.Size(sample_shape), self._family())
+        if self._kernel is not None and runs_compiled(loc):
+            family = self._compiled_family()
+            return compiled.draw(loc, concentration, torch.Size(sample_shape), family)
         shape = self._extended_shape(torch.Size(sample_shape))
         loc, concentration = loc.expand(shape), concentration.expand(shape[:-1])
         with torch.no_grad():
-            gaps = self._draw_gaps(concentration)
+            cosines = self._draw_cosines(concentration)
         if torch.is_grad_enabled() and (loc.requires_grad or concentration.requires_grad):
-            return draw_with_gradients(loc, concentration, gaps, self._gap_derivatives)
-        return draw(loc, gaps)
+            return draw_with_gradients(loc, concentration, cosines, self._cosine_derivatives)
+        return draw(loc, cosines)
 
-    def _family(self) -> compiled.Family:
+    def _compiled_family(self) -> compiled.Family:
+        assert self._kernel is not None
         return compiled.Family(
-            self._compiled_number,
+            self._kernel,
             self._is_log_singular,
-            self._compiled_gaps,
-            lambda: self._figures().loss,
+            self._draw_cosines_of_rows,
+            lambda: self._partition_moments().mean_minus_s,
         )
 
-    def _gap_derivatives(self, gaps: Gaps) -> Tensor:
-        """d(1 - t)/dk of samples of any shape."""
-        shape = gaps.near.shape
-        arguments = (*gaps, self.concentration.detach().double(), self._figures().loss)
+    def _cosine_derivatives(self, cosines: Cosines) -> Tensor:
+        """`_cosine_derivative` for samples of any shape."""
+        shape = cosines.one_minus.shape
+        means = self._partition_moments().mean_minus_s
+        arguments = (*cosines, self.concentration.detach().double(), means)
         dtype = derivative_type(
             self.concentration, self._ambient, log_singular=self._is_log_singular
         )
 
-        def derivative(near: Tensor, far: Tensor, k: Tensor, loss: Tensor) -> Tensor:
-            return self._gap_derivative(Gaps(near, far), k, loss, dtype)
+        def derivative(one_minus: Tensor, one_plus: Tensor, k: Tensor, mean: Tensor) -> Tensor:
+            return self._cosine_derivative(Cosines(one_minus, one_plus), k, mean, dtype)
 
         flat = [each.expand(shape).reshape(-1) for each in arguments]
-        return in_blocks(derivative, *flat).view(shape)
+        return apply_to_row_chunks(derivative, *flat).view(shape)
 
-    def _figures(self) -> Figures:
-        """Of the concentrations, without gradients; kept for the next who asks."""
-        if self._known_figures is None or self._known_figures[0] is not self.concentration:
+    def _partition_moments(self) -> PartitionMoments:
+        """KL to the uniform, E[-s] and Var[s], without gradients; computed once."""
+        if self._cached_moments is None or self._cached_moments[0] is not self.concentration:
             with torch.no_grad():
                 table = partition_table(type(self), self._ambient)
                 k = self.concentration
-                figures = compiled.look_up(table, k) if runs_compiled(k) else table(k)
-                self._known_figures = k, figures
-        return self._known_figures[1]
+                moments = compiled.look_up(table, k) if runs_compiled(k) else table(k)
+                self._cached_moments = k, moments
+        return self._cached_moments[1]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -224,44 +268,47 @@ class RotationallySymmetric(Distribution, ABC):
         return torch.where(vanishes, -torch.inf, density).to(self.loc.dtype)
 
     def entropy(self) -> Tensor:
-        """-E log density in nats, shape batch_shape: log |S^(p-1)| less the KL to the uniform."""
+        """-E[log density] in nats, shape batch_shape: log |S^(p-1)| - KL to the uniform."""
         area = log_surface_area(self._ambient - 1)
         return (area - self._kl_to_uniform()).to(self.loc.dtype)
 
     def _kl_to_uniform(self) -> Tensor:
         """K L' - L in float64, shape batch_shape; its derivative is k L''."""
-        figures, k = self._figures(), self.concentration
-        return with_derivatives(figures.kl, (k, k.detach().double() * figures.curvature))
+        moments, k = self._partition_moments(), self.concentration
+        return with_derivatives(moments.kl, (k, k.detach().double() * moments.variance))
 
-    def _exact_figures(self, concentration: Tensor) -> Figures:
-        """The figures at float64 concentrations, without gradients."""
+    def _exact_partition_moments(self, concentration: Tensor) -> PartitionMoments:
+        """KL to the uniform, E[-s] and Var[s] at float64 concentrations, without the table."""
         k, partition = concentration, self._log_partition(concentration)
         kl = torch.where(
             self._near_uniform(k),
             self._kl_near_uniform(k),
             k * partition.slope - partition.value,
         )
-        return Figures(kl, -partition.slope, partition.curvature)
+        return PartitionMoments(kl, -partition.slope, partition.curvature)
 
     def _kl_near_uniform(self, concentration: Tensor) -> Tensor:
-        """The same as the integral of its derivative, which does not cancel."""
+        """The KL to the uniform as the integral of its derivative, which does not cancel."""
         zero = torch.zeros_like(concentration)
         return self._integrals_of_curvature(concentration, zero)[0]
 
     def _kl_to_aligned(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """KL from concentration k to q, for one mean direction: L(q) - L(k) - (q - k) L'(k)."""
+        """KL(concentration k, concentration q) for equal mean directions, k `ours`, q `theirs`.
+
+        It is L(q) - L(k) - (q - k) L'(k), or an integral of L'' where that would cancel.
+        """
         with torch.no_grad():
-            k, other = ours.double(), theirs.double()
-            step, largest = other - k, torch.maximum(k, other)
-            mine, its = self._log_partition(k), self._log_partition(other)
-            near = (step.abs() <= largest / 2) | self._near_uniform(largest)
-            value, slope = self._integrals_of_curvature(k, other)
-            value = torch.where(near, value, its.value - mine.value - step * mine.slope)
-            slope = torch.where(near, slope, its.slope - mine.slope)
-        return with_derivatives(value, (ours, -step * mine.curvature), (theirs, slope))
+            k, q = ours.double(), theirs.double()
+            step, largest = q - k, torch.maximum(k, q)
+            at_k, at_q = self._log_partition(k), self._log_partition(q)
+            cancels = (step.abs() <= largest / 2) | self._near_uniform(largest)
+            value, slope = self._integrals_of_curvature(k, q)
+            value = torch.where(cancels, value, at_q.value - at_k.value - step * at_k.slope)
+            slope = torch.where(cancels, slope, at_q.slope - at_k.slope)
+        return with_derivatives(value, (ours, -step * at_k.curvature), (theirs, slope))
 
     def _integrals_of_curvature(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-        """From `start` to `end`, of (end - t) L''(t) and of L''(t)."""
+        """The integrals of (end - t) L''(t) and of L''(t) over t from `start` to `end`."""
         step = end - start
         nodes, weights = gauss_legendre(_PARTITION_NODES, start.device)
         points = start.unsqueeze(-1) + step.unsqueeze(-1) * nodes
@@ -275,36 +322,4 @@ def partition_table(family: type[RotationallySymmetric], ambient: int) -> Partit
     with torch.inference_mode(False), torch.no_grad():
         pole = torch.zeros(ambient, dtype=torch.float64)
         pole[0] = 1
-        return PartitionTable(family(pole, 0.0, validate_args=False)._exact_figures)
-
-
-def common_batch_shape(p: Distribution, q: Distribution) -> torch.Size:
-    """The batch shape of a KL between two; a ValueError unless they are on the same sphere."""
-    if p.event_shape != q.event_shape:
-        raise ValueError(
-            f"KL between distributions on S^{p.event_shape[0] - 1} and S^{q.event_shape[0] - 1} is "
-            "not defined"
-        )
-    shape: torch.Size = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    return shape
-
-
-@register_kl(RotationallySymmetric, HypersphericalUniform)  # type: ignore[untyped-decorator]
-def _kl_rotationally_symmetric_uniform(
-    p: RotationallySymmetric, q: HypersphericalUniform
-) -> Tensor:
-    return p._kl_to_uniform().to(p.loc.dtype).expand(common_batch_shape(p, q))
-
-
-@register_kl(HypersphericalUniform, RotationallySymmetric)  # type: ignore[untyped-decorator]
-def _kl_uniform_rotationally_symmetric(
-    p: HypersphericalUniform, q: RotationallySymmetric
-) -> Tensor:
-    """The uniform distribution has a concentration of 0 and every mean direction."""
-    theirs = q.concentration.expand(common_batch_shape(p, q))
-    return q._kl_to_aligned(torch.zeros_like(theirs), theirs).to(q.loc.dtype)
-
-
-@register_kl(HypersphericalUniform, HypersphericalUniform)  # type: ignore[untyped-decorator]
-def _kl_uniform_uniform(p: HypersphericalUniform, q: HypersphericalUniform) -> Tensor:
-    return torch.zeros(common_batch_shape(p, q), dtype=p.dtype, device=p.device)
+        return PartitionTable(family(pole, 0.0, validate_args=False)._exact_partition_moments)

@@ -7,21 +7,22 @@ from torch import Tensor
 from torch.distributions import register_kl
 
 from sxvae.distributions.constants import cached_constant
+from sxvae.distributions.divergences import common_batch_shape
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.rotational import (
     LogPartition,
     RotationallySymmetric,
-    common_batch_shape,
 )
 from sxvae.distributions.sampling import compiled
-from sxvae.distributions.sampling.wood import Gaps, cosine_gap_derivative, sample_cosine_gap
+from sxvae.distributions.sampling.cosines import Cosines
+from sxvae.distributions.sampling.wood import draw_cosines, one_minus_cosine_derivative
 from sxvae.distributions.special.bessel import bessel_terms
 from sxvae.kernels.constants import VON_MISES_FISHER
 
 # Below this norm a mean of unit vectors has no direction.
 _VANISHING = 1e-12
 _NEWTON_STEPS = 12
-# The series of the KL is used up to k^2 = 4 p, where this many terms leave 1e-20.
+# The KL's series is used up to k^2 = 4 p, where this many terms leave an error of 1e-20.
 _SERIES_TERMS = 40
 
 
@@ -39,21 +40,27 @@ class VonMisesFisher(RotationallySymmetric):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
-    Figures have the type of `loc`; they are computed in float64.
+    Everything but samples is computed in float64; results have the type of `loc`.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
 
     Example:
         >>> import torch
-        >>> from sxvae.distributions import VonMisesFisher
-        >>> q = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(10.0))
+        >>> from torch.distributions import kl_divergence
+        >>> from sxvae.distributions import HypersphericalUniform, VonMisesFisher
+        >>> concentration = torch.tensor([0.0, 10.0], requires_grad=True)
+        >>> q = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), concentration)  # two on S^2
         >>> q.rsample((5,)).shape
-        torch.Size([5, 3])
+        torch.Size([5, 2, 3])
+        >>> q.mean.detach()
+        tensor([[0.0000, 0.0000, 0.0000],
+                [0.0000, 0.0000, 0.9000]])
+        >>> kl_divergence(q, HypersphericalUniform(2)).detach()
+        tensor([0.0000, 1.9957])
     """
 
-    _compiled_number = VON_MISES_FISHER
-    _is_log_singular = False
+    _kernel = VON_MISES_FISHER
 
     @property
     def _order(self) -> float:
@@ -71,24 +78,26 @@ class VonMisesFisher(RotationallySymmetric):
         return bessel_terms(self._order, concentration).derivative
 
     def _near_uniform(self, concentration: Tensor) -> Tensor:
-        """The poles of A' are at the zeros of I_{p/2-1}, on the imaginary axis beyond 2.4."""
+        """Up to k = 2 sqrt(p): the poles of L'' are zeros of I_{p/2-1} on the imaginary axis."""
         return concentration**2 <= 4 * self._ambient
 
     def _kl_near_uniform(self, concentration: Tensor) -> Tensor:
         return _kl_series(concentration, self._ambient)
 
-    def _draw_gaps(self, concentration: Tensor) -> Gaps:
-        return sample_cosine_gap(concentration, self._ambient)
+    def _draw_cosines(self, concentration: Tensor) -> Cosines:
+        return draw_cosines(concentration, self._ambient)
 
-    def _compiled_gaps(self, concentration: Tensor, count: int) -> Gaps:
-        gaps = compiled.draw_von_mises_fisher_cosines(concentration, count, self._ambient)
-        # Not valid ones are named by the function that refuses them.
-        return gaps or sample_cosine_gap(concentration, self._ambient)
+    def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
+        cosines = compiled.draw_von_mises_fisher_cosines(concentration, count, self._ambient)
+        # There are none if a concentration is invalid: this function then names it in its error.
+        return cosines or draw_cosines(concentration, self._ambient)
 
-    def _gap_derivative(
-        self, gaps: Gaps, concentration: Tensor, loss: Tensor, dtype: torch.dtype
+    def _cosine_derivative(
+        self, cosines: Cosines, concentration: Tensor, mean_minus_s: Tensor, dtype: torch.dtype
     ) -> Tensor:
-        return cosine_gap_derivative(gaps, concentration, loss, self._ambient, dtype)
+        return one_minus_cosine_derivative(
+            cosines, concentration, mean_minus_s, self._ambient, dtype
+        )
 
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         """A, A' and A/k."""
@@ -107,8 +116,8 @@ class VonMisesFisher(RotationallySymmetric):
             x: unit vectors, shape (n, *batch_shape, p), n >= 2. No gradients.
 
         Raises:
-            ValueError: if the shape or a norm can't be, or if all vectors of a set coincide: then
-                the likelihood has no maximum.
+            ValueError: if the shape is another, a norm is not 1, or all vectors of a set coincide:
+                then the likelihood has no maximum.
         """
         _, mean, spread = checked_points(x)
         ambient, order = x.shape[-1], x.shape[-1] / 2 - 1
@@ -128,7 +137,10 @@ class VonMisesFisher(RotationallySymmetric):
 
 @cached_constant
 def _series_coefficients(ambient: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of F(y) - 1 and 2 y F'(y), F = 0F1(; b; b y), b = p/2; and the exponents of y."""
+    """Coefficients of F(y) - 1 and of 2 y F'(y), shape (terms, 2), and the exponents of y.
+
+    Here F(y) = 0F1(; b; b y) and b = p/2.
+    """
     b, coefficient, rows = ambient / 2, 1.0, []
     for j in range(1, _SERIES_TERMS + 1):
         coefficient *= b / (j * (b + j - 1))

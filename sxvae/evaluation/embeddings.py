@@ -19,9 +19,9 @@ from sxvae.data import ImageData, Split
 from sxvae.errors import ConfigError
 from sxvae.evaluation.evaluate import prepare_data
 from sxvae.io.atomic import write_atomically
-from sxvae.models.posterior import PosteriorParameters
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
+from sxvae.spaces import PosteriorParameters
 
 FORMATS = (".npz", ".safetensors", ".csv")
 _BATCH = 500

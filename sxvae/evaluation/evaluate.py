@@ -14,7 +14,8 @@ from torch import Tensor
 from sxvae.config import DECODING_MEMORY, SplitName
 from sxvae.data.images import ImageData
 from sxvae.errors import ConfigError, DataError, NumericalError
-from sxvae.models.vae import ImportanceTerms, ProductSpaceVAE, evaluating, slices
+from sxvae.models.importance import ImportanceTerms, slices
+from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 _BATCH = 100
@@ -118,7 +119,7 @@ def evaluate(
     """
     for name, value in (("samples", samples), ("limit", limit), ("memory", memory)):
         if value is not None and value < 1:
-            raise ConfigError(f"{name}: at least 1 is needed, not {value}")
+            raise ConfigError(f"at least 1 is needed, not {value}", setting=name)
     data = prepare_data(model, data)
     images = data.for_evaluation(split)
     device = next(model.parameters()).device

@@ -44,6 +44,9 @@ class MLPEncoder(nn.Module):
 class MLPDecoder(nn.Module):
     """Fully connected layers with ReLU, from a latent vector to the likelihood's outputs.
 
+    Attributes:
+        largest_layer: the most numbers that a layer gives for one image.
+
     Args:
         ambient: the latent vector's length.
         hidden_dims: the encoder's widths; the decoder passes them in reverse.
@@ -56,6 +59,7 @@ class MLPDecoder(nn.Module):
         super().__init__()
         widths = [ambient, *reversed(hidden_dims)]
         self.output_shape = tuple(output_shape)
+        self.largest_layer = max(*widths, math.prod(self.output_shape))
         self.layers = nn.Sequential(
             *_mlp(widths), nn.Linear(widths[-1], math.prod(self.output_shape))
         )
@@ -132,6 +136,9 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """The encoder's transpose: 64 over the plane, then 64, 32/2, 32, 32/2, 32 and a 1x1 read-out.
 
+    Attributes:
+        largest_layer: the most numbers that a layer gives for one image.
+
     Args:
         ambient: the latent vector's length.
         output_shape: (outputs, H, W), H and W divisible by 4.
@@ -159,6 +166,9 @@ class ConvDecoder(nn.Module):
             layers.append(GatedConv(32, last_width))
         layers.append(nn.Conv2d(last_width or 32, output_shape[0], kernel_size=1))
         self.layers = nn.Sequential(*layers)
+        # The last gated convolution, over the full plane: values and gates.
+        channels = max(output_shape[0], 2 * (last_width or 0), 2 * 32)
+        self.largest_layer = channels * math.prod(output_shape[1:])
 
     def forward(self, z: Tensor) -> Tensor:
         """Map latent vectors (batch, ambient) to (batch, outputs, H, W)."""
@@ -180,6 +190,11 @@ def build_decoder(settings: ModelSettings, likelihood: PixelLikelihood) -> nn.Mo
         last = likelihood.outputs_per_channel
         return ConvDecoder(ambient, outputs, last if last > 1 else None)
     return MLPDecoder(ambient, settings.hidden_dims, outputs)
+
+
+def largest_layer(decoder: nn.Module) -> int:
+    """The most numbers that a layer of a decoder gives for one image; 0 for a custom decoder."""
+    return decoder.largest_layer if isinstance(decoder, MLPDecoder | ConvDecoder) else 0
 
 
 def _quarter(shape: Sequence[int]) -> tuple[int, int]:

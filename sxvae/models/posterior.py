@@ -1,87 +1,132 @@
-"""From features to the posterior's parameters, and from latent vectors to the decoder's input."""
+"""The posterior q(z given x): from the encoder's features to a distribution over latent vectors."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import contextlib
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.distributions import Distribution
+from torch.nn.functional import pad
+from torch.nn.utils import skip_init
 
-from sxvae.spaces import ProductSpace
-
-# The standard deviations of normal posteriors stay above this, so that their density is bounded.
-SCALE_FLOOR = 1e-4
-
-
-class PosteriorParameters(NamedTuple):
-    """What says q(z given x) for a batch of images.
-
-    Attributes:
-        loc: mean directions and means side by side, shape (batch, ambient).
-        concentration: of each sphere, shape (batch, spheres).
-        scale: of the normal factors, side by side, shape (batch, scales).
-    """
-
-    loc: Tensor
-    concentration: Tensor
-    scale: Tensor
+from sxvae.distributions import HypersphericalUniform, ProductDistribution
+from sxvae.distributions.geometry import Shape
+from sxvae.models.fused import fused_sample_and_kl, is_fusible
+from sxvae.models.parameters import activate, head_layout
+from sxvae.spaces import PosteriorParameters, ProductSpace
 
 
 class PosteriorHead(nn.Module):
-    """From the encoder's features to mean directions, concentrations and scales.
+    """One linear layer from the encoder's features to all of the posterior's parameters.
 
     Args:
         features: the length of a feature vector.
         space: the product space.
+
+    Example:
+        >>> import torch
+        >>> from sxvae import ProductSpace
+        >>> head = PosteriorHead(16, ProductSpace.parse("4,4"))
+        >>> head(torch.randn(3, 16)).rsample().shape
+        torch.Size([3, 10])
     """
 
     def __init__(self, features: int, space: ProductSpace) -> None:
         super().__init__()
         self.space = space
-        self.loc = nn.Linear(features, space.ambient)
-        self.concentration = nn.Linear(features, len(space.spheres)) if space.spheres else None
-        self.scale = ScaleHead(features, space) if space.scales else None
+        self.linear = skip_init(nn.Linear, features, head_layout(space).size)
+        self.reset_parameters()
 
-    def forward(self, features: Tensor) -> PosteriorParameters:
-        """Map (batch, features) to parameters: concentrations > 1, positive scales."""
-        none = features[..., :0]
-        return PosteriorParameters(
-            self.space.normalize(self.loc(features)),
-            none if self.concentration is None else softplus(self.concentration(features)) + 1,
-            none if self.scale is None else self.scale(features),
-        )
+    def forward(self, features: Tensor) -> Posterior:
+        """Map features (batch, features) to the posterior, batch shape (batch,)."""
+        return Posterior(self.space, self.linear(features))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw fresh weights as PyTorch does for layers.
+
+        The rows of each kind of parameter are drawn as a layer of their own, so that a seed gives
+        the same weights as in version 0.1, which had three layers.
+        """
+        weight, bias = self.linear.weight, self.linear.bias
+        for rows in head_layout(self.space).parts:
+            if rows.start < rows.stop:
+                layer = nn.Linear(weight.shape[1], rows.stop - rows.start)
+                weight[rows], bias[rows] = layer.weight, layer.bias
 
 
-class ScaleHead(nn.Module):
-    """From features to normal posteriors' scales, as `Factor.scales` lays them out.
+class Posterior(ProductDistribution):
+    """q(z given x) by the outputs of the head's layer.
 
-    Full covariance is a lower-triangular Cholesky factor with a positive diagonal.
+    Its parameters and distributions are made when they are first used: a training step on von
+    Mises-Fisher factors needs only `rsample_and_kl`, which is one fused operation there.
+
+    Args:
+        space: the product space.
+        outputs: of the head's layer, as `HeadLayout` says, shape (*batch_shape, outputs).
     """
 
-    sources: Tensor
-    positive: Tensor
+    def __init__(self, space: ProductSpace, outputs: Tensor) -> None:
+        self.space = space
+        self.outputs = outputs
+        self.positions = tuple(space.groups.values())
+        self._ambients = tuple(space.factors[indices[0]].ambient for indices in self.positions)
+        event_shape = torch.Size([space.ambient])
+        Distribution.__init__(self, outputs.shape[:-1], event_shape, validate_args=False)
 
-    def __init__(self, features: int, space: ProductSpace) -> None:
-        super().__init__()
-        sources, positive, outputs = [], [], 0
-        for factor in (space.factors[place] for place in space.euclidean):
-            for entry in range(factor.scales):
-                row, column = divmod(entry, factor.dim) if factor.covariance == "full" else (0, 0)
-                sources.append(outputs if column <= row else -1)
-                positive.append(column == row)
-                outputs += column <= row
-        self.linear = nn.Linear(features, outputs)
-        # Entry i of the scales is output sources[i] of the layer; -1 is the zero put behind them.
-        self.register_buffer(
-            "sources", torch.tensor([s % (outputs + 1) for s in sources]), persistent=False
-        )
-        self.register_buffer("positive", torch.tensor(positive), persistent=False)
+    @cached_property
+    def parameters(self) -> PosteriorParameters:
+        """Mean directions of length 1, concentrations above 1, positive scales."""
+        with self._gradients_kept():
+            return activate(self.outputs, self.space)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, features) to (batch, scales)."""
-        raw = nn.functional.pad(self.linear(features), (0, 1)).index_select(-1, self.sources)
-        return torch.where(self.positive, softplus(raw) + SCALE_FLOOR, raw)
+    @cached_property
+    def groups(self) -> tuple[Distribution, ...]:  # type: ignore[override]
+        """The distributions of the groups of equal factors."""
+        with self._gradients_kept():
+            return self.space.posterior(*self.parameters).groups
+
+    def _gradients_kept(self) -> contextlib.AbstractContextManager[None]:
+        """A first use without gradients, as by `sample`, must not take them from a later one."""
+        if self.outputs.requires_grad and not torch.is_grad_enabled():
+            return torch.enable_grad()
+        return contextlib.nullcontext()
+
+    def expand(
+        self, batch_shape: Shape, _instance: ProductDistribution | None = None
+    ) -> ProductDistribution:
+        """The same product with its batch shape expanded."""
+        return self.space.posterior(*self.parameters).expand(batch_shape, _instance)
+
+    def rsample_and_kl(self, other: ProductDistribution) -> tuple[Tensor, Tensor]:
+        """One sample and KL(self, other) of each factor, fused where that can be done.
+
+        The fused operation gives the numbers that `rsample` and `kl_per_factor` would give, from
+        the same random numbers.
+
+        Returns:
+            Shapes (*batch_shape, ambient) and (*batch_shape, factors), nats.
+
+        Raises:
+            NumericalError: if a concentration is not finite.
+            ValueError: if the two are not grouped alike.
+        """
+        is_uniform = all(isinstance(group, HypersphericalUniform) for group in other.groups)
+        is_alike = self.positions == other.positions
+        if is_uniform and is_alike and is_fusible(self.outputs, self.space):
+            return fused_sample_and_kl(self.outputs, self.space)
+        return super().rsample_and_kl(other)
+
+
+def posterior_parameters(
+    posterior: ProductDistribution, space: ProductSpace
+) -> PosteriorParameters:
+    """The parameters of a posterior over `space`, whether the head made it or somebody else."""
+    if isinstance(posterior, Posterior):
+        return posterior.parameters
+    return space.parameters(posterior)
 
 
 class LearnedRadius(nn.Module):
@@ -89,7 +134,7 @@ class LearnedRadius(nn.Module):
 
     The latent vector itself stays on the unit spheres. On a sphere of radius r both the prior's and
     the posterior's density are divided by r^m, so that KL and importance weights do not change:
-    the radius is the decoder's alone.
+    only the decoder sees the radius.
 
     Args:
         space: the product space; its Euclidean coordinates pass as they are.
@@ -100,10 +145,10 @@ class LearnedRadius(nn.Module):
     def __init__(self, space: ProductSpace) -> None:
         super().__init__()
         spheres = len(space.spheres)
-        places = {place: i for i, place in enumerate(space.spheres)}
+        numbers = {factor: number for number, factor in enumerate(space.spheres)}
         index = [
-            places.get(place, spheres)
-            for place, factor in enumerate(space.factors)
+            numbers.get(number, spheres)
+            for number, factor in enumerate(space.factors)
             for _ in range(factor.ambient)
         ]
         self.log_radius = nn.Parameter(torch.zeros(spheres))
@@ -116,4 +161,4 @@ class LearnedRadius(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (..., ambient) to the same shape."""
-        return z * nn.functional.pad(self.radius, (0, 1), value=1.0)[self.index]
+        return z * pad(self.radius, (0, 1), value=1.0)[self.index]

@@ -14,17 +14,11 @@ from torch.distributions import Distribution
 from sxvae.config import DECODING_MEMORY, Likelihood, ModelSettings, Network
 from sxvae.distributions import ProductDistribution
 from sxvae.errors import ConfigError, DataError
-from sxvae.models.fused import sample_and_kl
+from sxvae.models.importance import ImportanceTerms, importance_terms
 from sxvae.models.likelihoods import pixel_likelihood
 from sxvae.models.networks import build_decoder, build_encoder
-from sxvae.models.posterior import LearnedRadius, PosteriorHead, PosteriorParameters
-from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
-
-# Coordinates of importance samples that are drawn at a time. It decides what is drawn from a seed,
-# and so, unlike the memory for decoding, is no option.
-_COORDINATES_AT_A_TIME = 2**18
-# Channels of the convolutional decoder's last layers at full size, values and gates.
-_CONVOLUTION_CHANNELS = 64
+from sxvae.models.posterior import LearnedRadius, PosteriorHead, posterior_parameters
+from sxvae.spaces import DEFAULT_COVARIANCE, PosteriorParameters, ProductSpace
 
 
 class Elbo(NamedTuple):
@@ -39,25 +33,6 @@ class Elbo(NamedTuple):
     elbo: Tensor
     reconstruction: Tensor
     kl: Tensor
-
-
-class ImportanceTerms(NamedTuple):
-    """The importance-weighted log-likelihood and, from the same draws, the ELBO's parts.
-
-    Attributes:
-        log_likelihood: shape (batch,), nats, float64.
-        reconstruction: mean over the draws of log p(x given z), shape (batch,), nats, float64.
-        kl: KL of each factor in closed form, shape (batch, factors), nats.
-        concentration: of each sphere's posterior, shape (batch, spheres).
-        effective_samples: (sum of the importance weights)^2 / sum of their squares, from 1 to the
-            number of samples, shape (batch,).
-    """
-
-    log_likelihood: Tensor
-    reconstruction: Tensor
-    kl: Tensor
-    concentration: Tensor
-    effective_samples: Tensor
 
 
 class ProductSpaceVAE(nn.Module):
@@ -163,29 +138,30 @@ class ProductSpaceVAE(nn.Module):
             learn_radius=settings.learn_radius,
         )
 
-    def posterior_parameters(self, x: Tensor) -> PosteriorParameters:
-        """The posterior's loc, concentration and scale for x (batch, C, H, W)."""
-        parameters: PosteriorParameters = self.head(self.encoder(x))
-        return parameters
-
     def encode(self, x: Tensor) -> ProductDistribution:
-        """q(z given x) for x (batch, C, H, W): batch shape (batch,), event shape (ambient,)."""
-        return self.space.posterior(*self.posterior_parameters(x))
+        """q(z given x) for x (batch, C, H, W): batch shape (batch,), event shape (ambient,).
+
+        Training, evaluation and export all call `encode` and `decode`, so a subclass may override
+        either. The posterior must be over `space`, as `space.posterior` makes it.
+        """
+        posterior: ProductDistribution = self.head(self.encoder(x))
+        return posterior
+
+    def posterior_parameters(self, x: Tensor) -> PosteriorParameters:
+        """The parameters of `encode(x)` for x (batch, C, H, W)."""
+        return posterior_parameters(self.encode(x), self.space)
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x given z) for z (..., ambient): batch shape (...), event shape (C, H, W)."""
-        likelihood: Distribution = self.likelihood(self._decoder_outputs(z))
-        return likelihood
-
-    def _decoder_outputs(self, z: Tensor) -> Tensor:
-        """What the likelihood is made of, shape (..., *outputs_shape)."""
         flat = z.reshape(-1, self.space.ambient)
         outputs: Tensor = self.decoder(flat if self.radius is None else self.radius(flat))
-        return outputs.reshape(*z.shape[:-1], *outputs.shape[1:])
+        outputs = outputs.reshape(*z.shape[:-1], *outputs.shape[1:])
+        likelihood: Distribution = self.likelihood(outputs)
+        return likelihood
 
     def prior(self) -> ProductDistribution:
         """p(z), on the model's device."""
-        weight = self.head.loc.weight
+        weight = next(self.head.parameters())
         return self.space.prior(dtype=weight.dtype, device=weight.device)
 
     def elbo(self, x: Tensor, kl_weight: float = 1.0, *, check_images: bool = True) -> Elbo:
@@ -200,9 +176,9 @@ class ProductSpaceVAE(nn.Module):
             DataError: if the images have another shape, or values outside [0, 1].
         """
         if check_images:
-            self._check_images(x)
-        z, kl = sample_and_kl(self.head, self.encoder(x))
-        reconstruction = self.likelihood.log_prob(self._decoder_outputs(z), x)
+            self.check_images(x)
+        z, kl = self.encode(x).rsample_and_kl(self.prior())
+        reconstruction = self.decode(z).log_prob(x)
         elbo = torch.sub(reconstruction, kl.sum(dim=-1), alpha=kl_weight)
         return Elbo(elbo, reconstruction, kl)
 
@@ -228,7 +204,7 @@ class ProductSpaceVAE(nn.Module):
             DataError: if the images have another shape, or values outside [0, 1].
         """
         if check_images:
-            self._check_images(x)
+            self.check_images(x)
         posterior, prior = self.encode(x), self.prior()
         z = posterior.rsample((samples,))
         given_z = self.decode(z).log_prob(x)
@@ -248,19 +224,18 @@ class ProductSpaceVAE(nn.Module):
         Args:
             x: images in [0, 1], shape (batch, C, H, W); of 0 and 1 for a Bernoulli likelihood.
             samples: K; the memory taken does not depend on it.
-            memory: what decoding may take at a time, in MiB, as far as the built-in networks tell;
-                one sample of one image is always decoded. The draws do not depend on it.
+            memory: what decoding may take at a time, in MiB, as `decoding_parts` estimates it; one
+                sample of one image is always decoded. The draws do not depend on it.
 
         Returns:
             Shape (batch,), nats, float64.
 
         Raises:
-            DataError: if the images have another shape, or values of which the likelihood is none.
+            DataError: if the images have another shape, or values that the likelihood can't have.
             ValueError: if `samples` or `memory` is below 1.
         """
         return self.importance_terms(x, samples, memory=memory).log_likelihood
 
-    @torch.no_grad()
     def importance_terms(
         self,
         x: Tensor,
@@ -278,54 +253,12 @@ class ProductSpaceVAE(nn.Module):
             on_progress: called with the fraction of the samples that is decoded.
 
         Raises:
-            DataError: if the images have another shape, or values of which the likelihood is none.
+            DataError: if the images have another shape, or values that the likelihood can't have.
             ValueError: if `samples` or `memory` is below 1.
         """
-        if samples < 1:
-            raise ValueError(f"at least one importance sample is needed, not {samples}")
-        if memory < 1:
-            raise ValueError(f"decoding needs at least 1 MiB, not {memory}")
-        self._check_images(x)
-        self.likelihood.check(x)
-        parameters, prior = self.posterior_parameters(x), self.prior()
-        posterior = self.space.posterior(*parameters)
-        log_weights = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
-        log_squares = log_weights.clone()
-        reconstruction = torch.zeros_like(log_weights)
-        decoded = 0
-        for drawn in slices(samples, _COORDINATES_AT_A_TIME // (len(x) * self.space.ambient)):
-            z = posterior.sample((drawn.stop - drawn.start,))
-            given_z = torch.empty(z.shape[:-1], dtype=torch.float64, device=x.device)
-            for part in self._decoded_at_a_time(len(z), len(x), memory):
-                given_z[part] = self.decode(z[part]).log_prob(x[part[1]]).double()
-                decoded += given_z[part].numel()
-                if on_progress is not None:
-                    on_progress(decoded / (samples * len(x)))
-            weights = given_z + prior.log_prob(z).double() - posterior.log_prob(z).double()
-            log_weights = torch.logaddexp(log_weights, torch.logsumexp(weights, dim=0))
-            log_squares = torch.logaddexp(log_squares, torch.logsumexp(2 * weights, dim=0))
-            reconstruction += given_z.sum(dim=0)
-        return ImportanceTerms(
-            log_weights - math.log(samples),
-            reconstruction / samples,
-            posterior.kl_per_factor(prior),
-            parameters.concentration,
-            (2 * log_weights - log_squares).exp(),
-        )
+        return importance_terms(self, x, samples, memory=memory, on_progress=on_progress)
 
-    def _decoded_at_a_time(
-        self, samples: int, images: int, memory: int
-    ) -> Iterator[tuple[slice, slice]]:
-        """Parts of samples x images of which each is decoded within `memory` MiB."""
-        width = max(self._decoder_width, self.space.ambient, *self.settings.hidden_dims)
-        arrays = self.likelihood.arrays_at_a_time
-        size = arrays * width * self.head.loc.weight.element_size()
-        pairs = memory * 2**20 // size
-        for some_samples in slices(samples, pairs // images):
-            for some_images in slices(images, pairs):
-                yield some_samples, some_images
-
-    def _check_images(self, x: Tensor) -> None:
+    def check_images(self, x: Tensor) -> None:
         """Refuse what would broadcast or overflow to a wrong number.
 
         Raises:
@@ -342,17 +275,6 @@ class ProductSpaceVAE(nn.Module):
             raise DataError("there is no image in this batch")
         if not (x.min() >= 0 and x.max() <= 1):
             raise DataError("the images hold values outside [0, 1]; scale them first")
-
-    @property
-    def _decoder_width(self) -> int:
-        """Numbers that the decoder holds at a time for an image, roughly."""
-        settings = self.settings
-        _, height, width = settings.input_shape
-        channels = 0
-        if settings.decoder == "cnn":  # a categorical one's last layer is as wide as its levels
-            channels = max(_CONVOLUTION_CHANNELS, 2 * self.likelihood.outputs_per_channel)
-        outputs = math.prod(self.likelihood.outputs_shape(settings.input_shape))
-        return max(outputs, channels * height * width)
 
     @torch.no_grad()
     def _check_decoder(self) -> None:
@@ -374,13 +296,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
-
-
-def slices(length: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of `size`, or of 1 where it is less, that cover `length`."""
-    size = max(size, 1)
-    for start in range(0, length, size):
-        yield slice(start, min(start + size, length))
 
 
 def _features(encoder: nn.Module, input_shape: Sequence[int]) -> int:

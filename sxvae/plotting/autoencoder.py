@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from sxvae.errors import ConfigError, DataError, NumericalError
 from sxvae_runtime.factors import Factor
+from sxvae_runtime.families import TITLES
 
 Floats = NDArray[np.float32]
-
-_FAMILY_NAMES = {"vmf": "vMF", "power-spherical": "power spherical", "normal": "normal"}
 
 
 class Autoencoder(Protocol):
@@ -53,8 +52,7 @@ def row_name(factors: Sequence[Factor], place: int) -> str:
 
 def panel_name(factors: Sequence[Factor], place: int) -> str:
     """A factor's name above a panel, with its family."""
-    family = _FAMILY_NAMES.get(factors[place].family, factors[place].family)
-    return f"factor {place + 1}: {symbol(factors[place])} ({family})"
+    return f"factor {place + 1}: {symbol(factors[place])} ({TITLES[factors[place].family]})"
 
 
 def chosen_places(factors: Sequence[Factor], places: Iterable[int] | None) -> list[int]:

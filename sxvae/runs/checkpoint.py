@@ -24,11 +24,9 @@ from safetensors.numpy import save
 from sxvae.config import RunSettings
 from sxvae.errors import CheckpointError, ConfigError
 from sxvae.io.atomic import write_atomically
+from sxvae.runs.formats import FORMAT_VERSION, Arrays, to_present_format
 
-FORMAT_VERSION = 1
 _KEY = "sxvae"
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Checkpoint:
     """A checkpoint's content.
 
     Attributes:
-        tensors: arrays by name; the model's start with "model.".
+        tensors: arrays by name, as the present format has them; the model's start with "model.".
         settings: of the run.
         metadata: the whole of the JSON, `settings` included.
         path: where it was read.
@@ -108,6 +106,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         settings = RunSettings.read(metadata.get("settings"))
     except ConfigError as error:
         raise CheckpointError(f"{path} has settings that can't be used: {error}") from error
+    try:
+        tensors = to_present_format(tensors, metadata["format_version"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     return Checkpoint(tensors, settings, metadata, path)
 
 

@@ -212,7 +212,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not a config.json of sxvae")
     if content["format_version"] > CONFIG_VERSION:
         raise ConfigError(f"{path} was written by a newer sxvae: install that")
-    RunSettings.read(content)
+    try:
+        RunSettings.read(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return content
 
 

@@ -99,7 +99,7 @@ def fit(
     if config.tensorboard:
         require_tensorboard()
     if config.sample_every and data.image_shape[0] not in (1, 3):
-        raise ConfigError("sample_every: pictures need images of 1 or 3 channels")
+        raise ConfigError("pictures need images of 1 or 3 channels", setting="sample_every")
     callbacks = callbacks or Callbacks()
     _announce(callbacks, run, settings, 0, data)
     with threads_set(threads) as in_force:

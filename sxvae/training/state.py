@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sxvae.models.loading import to_arrays, to_tensors
 from sxvae.models.vae import ProductSpaceVAE
-from sxvae.runs.checkpoint import Arrays
+from sxvae.runs.formats import Arrays
 from sxvae.training.schedules import EarlyStopping
 
 

@@ -22,8 +22,9 @@ def require_tensorboard() -> None:
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise ConfigError(
-            "tensorboard: the package tensorboard is not installed; add it with "
-            "pip install 'sxvae[tensorboard]', or leave --tensorboard out"
+            "the package tensorboard is not installed; add it with "
+            "pip install 'sxvae[tensorboard]', or train without it",
+            setting="tensorboard",
         )
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from sxvae import ProductSpace
 from sxvae.errors import ConfigError
-from sxvae_runtime.factors import COVARIANCES, FAMILIES, Covariance, Factor
+from sxvae_runtime.factors import COVARIANCES, Covariance, Factor
+from sxvae_runtime.families import FAMILIES
 
 
 def test_parse() -> None:

@@ -198,11 +198,14 @@ def test_sample_refusals(cli: Cli, trained: Path, tmp_path: Path) -> None:
 def test_inspect(cli: Cli, trained: Path, bundle: Path) -> None:
     text = cli("inspect", trained).stdout
     assert "S^4 x S^2 x S^4" in text
-    assert "model.head.loc.weight" in text
+    assert "model.head.linear.weight" in text
     content = json.loads(cli("inspect", trained / "last.safetensors", "--json").stdout)
     assert content["epoch"] == 4
     assert content["kind"] == "last"
-    assert content["tensors"]["model.head.loc.weight"] == {"dtype": "float32", "shape": [13, 128]}
+    assert content["tensors"]["model.head.linear.weight"] == {
+        "dtype": "float32",
+        "shape": [16, 128],
+    }
     assert "decoder.onnx" in cli("inspect", bundle).stdout
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert json.loads(cli("inspect", bundle, "--json").stdout) == manifest

@@ -46,7 +46,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
     assert last.metadata["epoch"] == 3
     assert last.tensors["model.radius.log_radius"].shape == (2,)
     assert (last.tensors["model.radius.log_radius"] != 0).all()
-    assert last.tensors["model.head.scale.linear.weight"].shape == (6, 32)
+    assert last.tensors["model.head.linear.weight"].shape == (11 + 2 + 6, 32)
     figures = json.loads((run / "evaluation.json").read_text())
     assert figures["concentration_per_factor"][1] is None
     assert 1 <= figures["effective_sample_size"] <= 10
@@ -94,7 +94,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
         ),
         (
             ("--likelihood", "gaussian", "--z-dims", "3", "--distribution", "normal"),
-            {"model.likelihood.log_scale": (), "model.head.scale.linear.weight": (3, 128)},
+            {"model.likelihood.log_scale": (), "model.head.linear.weight": (3 + 3, 128)},
         ),
         (
             (
@@ -102,7 +102,7 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
                 *("--z-dims", "2,3", "--distribution", "normal", "--covariance", "single"),
                 *("--kl-warmup", "0"),
             ),
-            {"model.head.scale.linear.weight": (2, 128)},
+            {"model.head.linear.weight": (5 + 2, 128)},
         ),
         (
             ("--z-dims", "9", "--encoder", "cnn", "--train-samples", "2"),
@@ -151,7 +151,10 @@ def test_models_of_all_kinds(
             ("--likelihood", "gaussian", "--binarization", "dynamic"),
             "--binarization: only a Bernoulli likelihood",
         ),
-        (("--kl-target", "1", "--train-samples", "3"), "leave out --kl-target or --train-samples"),
+        (
+            ("--kl-target", "1", "--train-samples", "3"),
+            "--kl-target: the importance-weighted bound has no KL",
+        ),
         (("--encoder", "cnn", "--decoder", "cnn", "--h-dims", "7"), "--h-dims: convolutional"),
         (("--image-size", "a"), "--image-size: 'a' is not a size"),
         (("--lr-schedule", "step"), "Invalid value for '--lr-schedule': 'step' is not one of"),
@@ -166,6 +169,25 @@ def test_options_that_contradict_each_other(
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_name_options_and_leave_paths_alone(cli: Cli, tmp_path: Path) -> None:
+    """Folders and files may be named like settings."""
+    folder = tmp_path / "batch_size" / "epochs"
+    folder.mkdir(parents=True)
+    config = folder / "kl_warmup.json"
+    assert f"{config} can't be read" in cli("train", "--config", config, code=2).stderr
+    np.save(folder / "z_dims.npy", np.random.default_rng(0).random((30, 1, 4, 4)))
+    data = ("--dataset", folder / "z_dims.npy")
+    done = cli("train", *data, "--image-size", "8", code=2)
+    assert f"--image-size: only image files in a folder are resized, and {folder}" in done.stderr
+    done = cli("train", *data, "--data-dir", folder, code=2)
+    assert f"--data-dir: it is for data sets with a name, and {folder}" in done.stderr
+    assert (
+        "--batch-size: input should be greater" in cli("train", "--batch-size", "0", code=2).stderr
+    )
+    config.write_text('{"format_version": 1, "model": {"input_shape": [1]}, "data": {}}')
+    assert f"{config}: input_shape" in cli("train", "--config", config, code=2).stderr
 
 
 def test_convolutions_take_sizes_divisible_by_4_and_each_side_for_itself(
@@ -216,14 +238,14 @@ _FAULTY = """
 import torch
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae_cli.main import main
-outputs, calls = ProductSpaceVAE._decoder_outputs, 0
+decode, calls = ProductSpaceVAE.decode, 0
 def faulty(self, z):
     global calls
     calls += self.training
     if self.training and {condition}:
         z = z * torch.nan
-    return outputs(self, z)
-ProductSpaceVAE._decoder_outputs = faulty
+    return decode(self, z)
+ProductSpaceVAE.decode = faulty
 main()
 """
 

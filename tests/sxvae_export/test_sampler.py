@@ -43,7 +43,7 @@ def exact_distribution(factor: Factor, k: float, angle: NDArray[Any]) -> NDArray
 
 
 class Draws(NamedTuple):
-    """All of them, for a concentration and a mean direction in each of the first axis' places."""
+    """Samples for each of `CONCENTRATIONS`, with a mean direction each, along the first axis."""
 
     session: onnxruntime.InferenceSession
     nodes: int  # of the graph
@@ -95,10 +95,10 @@ def test_draws_lie_on_the_spheres(draws: Draws) -> None:
         assert np.abs(norms - 1).max() < 1e-6, factor
 
 
-@pytest.mark.parametrize("place", range(len(SPACE.factors)))
-def test_polar_angles_follow_the_exact_distribution(draws: Draws, place: int) -> None:
+@pytest.mark.parametrize("index", range(len(SPACE.factors)))
+def test_polar_angles_follow_the_exact_distribution(draws: Draws, index: int) -> None:
     """70 tests by Kolmogorov and Smirnov at 1e-6 each: a false alarm in 14,000 seeds."""
-    factor = SPACE.factors[place]
+    factor = SPACE.factors[index]
     for row, k in enumerate(CONCENTRATIONS):
         z = draws.z[row, :, factor.slice].astype(float)
         loc = draws.loc[row, factor.slice].double().numpy()
@@ -107,10 +107,10 @@ def test_polar_angles_follow_the_exact_distribution(draws: Draws, place: int) ->
         assert stats.kstest(found, "uniform").pvalue > 1e-6, (factor, k)
 
 
-@pytest.mark.parametrize("place", range(len(SPACE.factors)))
-def test_the_mean_resultant_length_is_right(draws: Draws, place: int) -> None:
+@pytest.mark.parametrize("index", range(len(SPACE.factors)))
+def test_the_mean_resultant_length_is_right(draws: Draws, index: int) -> None:
     """70 means within 4 standard errors: a false alarm in 225 seeds, and this seed is fixed."""
-    factor = SPACE.factors[place]
+    factor = SPACE.factors[index]
     for row, k in enumerate(CONCENTRATIONS):
         loc = draws.loc[row : row + 1, factor.slice].double()
         space = ProductSpace([factor.dim], [factor.family])
@@ -136,9 +136,9 @@ def _assert_moments(z: Tensor, mean: Tensor, variance: Tensor, errors: float) ->
         assert ((sampled.mean(dim=0) - expected).abs() < errors * error + 1e-7).all()
 
 
-@pytest.mark.parametrize("place", range(len(SPACE.factors)))
-def test_the_tabulated_distribution_is_within_its_stated_error(place: int) -> None:
-    factor = SPACE.factors[place]
+@pytest.mark.parametrize("index", range(len(SPACE.factors)))
+def test_the_tabulated_distribution_is_within_its_stated_error(index: int) -> None:
+    factor = SPACE.factors[index]
     uniform = torch.linspace(0, 1, 1_001, dtype=torch.float64)[:, None]
     bound = 1.2e-5 if factor.ambient == 2 else 2e-6
     for k in CONCENTRATIONS:

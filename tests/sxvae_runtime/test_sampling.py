@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sxvae_runtime import InputError, sampling
-from sxvae_runtime.factors import SPHERICAL_FAMILIES
+from sxvae_runtime import InputError, cosines, sampling
+from sxvae_runtime.families import SPHERICAL_FAMILIES
 from sxvae_runtime.geometry import great_circle
 from sxvae_runtime.sampling import sample, sample_normal, uniform_directions
 
@@ -60,8 +60,8 @@ def test_power_spherical_follows_its_exact_distribution(ambient: int, concentrat
     k = np.full(COUNT, concentration)
     x = sample("power-spherical", loc, k, np.random.default_rng(0))
     half = (ambient - 1) / 2
-    gap = np.square(x - loc).sum(axis=-1) / 4  # (1 - <loc, x>) / 2
-    test = stats.kstest(gap, stats.beta(half, half + concentration).cdf)
+    half_one_minus = np.square(x - loc).sum(axis=-1) / 4  # (1 - <loc, x>) / 2
+    test = stats.kstest(half_one_minus, stats.beta(half, half + concentration).cdf)
     assert test.pvalue > SMALLEST_P_VALUE
 
 
@@ -110,7 +110,7 @@ def test_few_draws_equal_those_of_arrays(
     loc = np.stack([_direction(ambient), -_direction(ambient)])
     k = np.full((2, 1, 2), concentration)
     draws = [sample(family, loc, k, np.random.default_rng(seed)) for seed in range(20)]
-    monkeypatch.setattr(sampling, "_FEW", 0)
+    monkeypatch.setattr(cosines, "_FEW", 0)
     monkeypatch.setattr(sampling, "_FEW_NUMBERS", 0)
     arrays = [sample(family, loc, k, np.random.default_rng(seed)) for seed in range(20)]
     np.testing.assert_allclose(draws, arrays, atol=1e-12)

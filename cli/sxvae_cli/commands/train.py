@@ -5,60 +5,51 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from sxvae.config import RunSettings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
 from sxvae.runs.directory import find_run, new_run, read_config
-from sxvae_cli import options, training_options
+from sxvae.settings import RUN
+from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, remarks, say
 from sxvae_cli.errors import InterruptedCommandError
 from sxvae_cli.figures import print_figures
-from sxvae_cli.training_settings import by_options, flag, settings_of
+from sxvae_cli.setting_options import flag, with_settings
+from sxvae_cli.training_settings import settings_of
 
 if TYPE_CHECKING:
     from sxvae.training.fit import Callbacks, Run
 
 
+_Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Take the settings of this config.json; options given beside it replace them.",
+        rich_help_panel=RUN,
+    ),
+]
+_Resume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN", help="Resume a run, named by its folder or name.", rich_help_panel=RUN
+    ),
+]
+_Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the run.", show_default="<dataset>-<space>-<UTC time>", rich_help_panel=RUN
+    ),
+]
+
+
+@with_settings
 def train(
-    z_dims: training_options.ZDims = None,
-    distribution: training_options.Distribution = None,
-    covariance: training_options.Covariance = None,
-    learn_radius: training_options.LearnRadius = None,
-    h_dims: training_options.HDims = None,
-    encoder: training_options.Encoder = None,
-    decoder: training_options.Decoder = None,
-    likelihood: training_options.Likelihood = None,
-    gaussian_scale: training_options.GaussianScale = None,
-    dataset: training_options.Dataset = None,
-    channels_last: training_options.ChannelsLast = None,
-    image_size: training_options.ImageSize = None,
-    split_seed: training_options.SplitSeed = None,
-    binarization: training_options.Binarization = None,
-    beta: training_options.Beta = None,
-    kl_warmup: training_options.KlWarmup = None,
-    kl_freeze: training_options.KlFreeze = None,
-    kl_target: training_options.KlTarget = None,
-    train_samples: training_options.TrainSamples = None,
-    epochs: training_options.Epochs = None,
-    lr: training_options.Lr = None,
-    lr_schedule: training_options.LrSchedule = None,
-    max_grad_norm: training_options.MaxGradNorm = None,
-    batch_size: training_options.BatchSize = None,
-    seed: training_options.Seed = None,
-    max_restarts: training_options.MaxRestarts = None,
-    val_every: training_options.ValEvery = None,
-    val_log_likelihood: training_options.ValLogLikelihood = None,
-    burn_in: training_options.BurnIn = None,
-    look_ahead: training_options.LookAhead = None,
-    min_improvement: training_options.MinImprovement = None,
-    save_every: training_options.SaveEvery = None,
-    eval_samples: training_options.EvalSamples = None,
-    sample_every: training_options.SampleEvery = None,
-    tensorboard: training_options.Tensorboard = None,
-    config: training_options.Config = None,
-    resume: training_options.Resume = None,
-    name: training_options.Name = None,
+    config: _Config = None,
+    resume: _Resume = None,
+    name: _Name = None,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     force: options.Force = False,
@@ -67,60 +58,21 @@ def train(
     quiet: options.Quiet = False,
     json: options.Json = False,
     debug: options.Debug = False,
+    **settings_given: Any,  # noqa: ANN401 (the options of `sxvae.config`'s settings)
 ) -> None:
-    """Train a model; keep it, its checkpoints and its test figures in a run directory.
+    """Train a model; keep it, its checkpoints and its test metrics in a run directory.
 
     Ctrl-C stops at the last complete epoch; --resume goes on from there.
     """
-    given = {
-        "z_dims": z_dims,
-        "distribution": distribution,
-        "covariance": covariance,
-        "learn_radius": learn_radius,
-        "hidden_dims": h_dims,
-        "encoder": encoder,
-        "decoder": decoder,
-        "likelihood": likelihood,
-        "gaussian_scale": gaussian_scale,
-        "dataset": dataset,
-        "channels_last": channels_last,
-        "image_size": image_size,
-        "split_seed": split_seed,
-        "data_dir": data_dir,
-        "binarization": binarization,
-        "epochs": epochs,
-        "lr": lr,
-        "lr_schedule": lr_schedule,
-        "max_grad_norm": max_grad_norm,
-        "batch_size": batch_size,
-        "seed": seed,
-        "kl_warmup": kl_warmup,
-        "kl_freeze": kl_freeze,
-        "kl_target": kl_target,
-        "beta": beta,
-        "train_samples": train_samples,
-        "val_every": val_every,
-        "val_log_likelihood": val_log_likelihood,
-        "look_ahead": look_ahead,
-        "burn_in": burn_in,
-        "min_improvement": min_improvement,
-        "save_every": save_every,
-        "max_restarts": max_restarts,
-        "eval_samples": eval_samples,
-        "sample_every": sample_every,
-        "tensorboard": tensorboard,
-    }
-    given = {key: value for key, value in given.items() if value is not None}
+    everything = {**settings_given, "data_dir": data_dir}
+    given = {key: value for key, value in everything.items() if value is not None}
     if resume is not None:
         _refuse_beside_resume({**given, "config": config, "name": name, "force": force or None})
-        run = _resume(resume, runs_dir, epochs, data_dir, device, threads, quiet)
+        run = _resume(resume, runs_dir, given.get("epochs"), data_dir, device, threads, quiet)
     else:
-        try:
-            settings = settings_of(given, config)
-            new_run(runs_dir, name, settings, force)
-            run = _fit(settings, given, name, runs_dir, force, device, threads, quiet)
-        except ConfigError as error:
-            raise ConfigError(by_options(str(error))) from error
+        settings = settings_of(given, config)
+        new_run(runs_dir, name, settings, force)
+        run = _fit(settings, given, name, runs_dir, force, device, threads, quiet)
     _print(run, json, quiet)
 
 

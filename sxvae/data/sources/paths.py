@@ -41,7 +41,9 @@ def load_path(settings: DataSettings) -> ImageData:
     """
     path = Path(settings.dataset).absolute()
     if settings.data_dir is not None:
-        raise ConfigError(f"data_dir: it is for data sets with a name, and {path} says where it is")
+        raise ConfigError(
+            f"it is for data sets with a name, and {path} says where it is", setting="data_dir"
+        )
     try:
         whole = _load(path, settings)
     except OSError as error:
@@ -60,7 +62,9 @@ def load_path(settings: DataSettings) -> ImageData:
 def _load(path: Path, settings: DataSettings) -> Split:
     if path.is_dir():
         if settings.channels_last:
-            raise ConfigError(f"channels_last: {path} is a folder of images, and has no such axis")
+            raise ConfigError(
+                f"{path} is a folder of images, and has no such axis", setting="channels_last"
+            )
         return load_folder(path, settings.image_size)
     if not path.exists():
         raise DataError(f"there is nothing at {path}: name a file of images or a folder of them")
@@ -71,7 +75,8 @@ def _load(path: Path, settings: DataSettings) -> Split:
         )
     if settings.image_size is not None:
         raise ConfigError(
-            f"image_size: only image files in a folder are resized, and {path} is an array"
+            f"only image files in a folder are resized, and {path} is an array",
+            setting="image_size",
         )
     return load_arrays(path, settings.channels_last)
 

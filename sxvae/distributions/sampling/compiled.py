@@ -14,10 +14,10 @@ from torch import Tensor
 
 from sxvae.distributions.geometry import uniform_directions_of_any_length
 from sxvae.distributions.known_derivatives import first_order
-from sxvae.distributions.partition_table import Figures, PartitionTable
+from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
+from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import derivative_type, quadrature
 from sxvae.distributions.sampling.threads import in_blocks
-from sxvae.distributions.sampling.wood import Gaps
 from sxvae.randomness import fresh_seed
 
 # What a thread does at a time: so many coordinates, or so many cosines or derivatives.
@@ -37,7 +37,7 @@ class Family(NamedTuple):
 
     number: int
     log_singular: bool
-    draw_cosines: Callable[[Tensor, int], Gaps]
+    draw_cosines: Callable[[Tensor, int], Cosines]
     mean: Callable[[], Tensor]
 
 
@@ -55,7 +55,9 @@ def draw(loc: Tensor, concentration: Tensor, sample_shape: torch.Size, family: F
     return x.view(*sample_shape, *loc.shape)
 
 
-def draw_von_mises_fisher_cosines(concentration: Tensor, count: int, ambient: int) -> Gaps | None:
+def draw_von_mises_fisher_cosines(
+    concentration: Tensor, count: int, ambient: int
+) -> Cosines | None:
     """Draw 1 - <loc, x> and 1 + <loc, x> of von Mises-Fisher samples.
 
     Args:
@@ -82,10 +84,10 @@ def draw_von_mises_fisher_cosines(concentration: Tensor, count: int, ambient: in
             invalid.append(row)
 
     in_blocks(count, _ROWS, task)
-    return None if invalid else Gaps(*cosines)
+    return None if invalid else Cosines(*cosines)
 
 
-def look_up(table: PartitionTable, concentration: Tensor) -> Figures:
+def look_up(table: PartitionTable, concentration: Tensor) -> PartitionMoments:
     """What `table` gives for concentrations of any shape."""
     from sxvae.kernels.partition_table import interpolate
 
@@ -93,7 +95,7 @@ def look_up(table: PartitionTable, concentration: Tensor) -> Figures:
     moments = torch.empty(3, len(k), dtype=torch.float64)
     coefficients = table.on(k.device).numpy()
     interpolate(k.numpy(), coefficients, table.start, table.cell, moments.numpy())
-    return Figures(*(each.view(concentration.shape) for each in moments))
+    return PartitionMoments(*(each.view(concentration.shape) for each in moments))
 
 
 class _Sample(torch.autograd.Function):
@@ -125,7 +127,7 @@ class _Sample(torch.autograd.Function):
         return by_loc, by_concentration, None, None
 
 
-def _place(loc: Tensor, cosines: Gaps, direction: Tensor, x: Tensor) -> None:
+def _place(loc: Tensor, cosines: Cosines, direction: Tensor, x: Tensor) -> None:
     """Fill in the samples, and bring the tangent directions to length 1."""
     from sxvae.kernels.placement import place
 

@@ -1,11 +1,13 @@
-"""Samples around a mean direction, with their gradients in one step each way.
+"""Samples around a mean direction from their cosines, and their gradients, in PyTorch.
 
-With y = 1 - <loc, x> a sample is x = (1-y) loc + sqrt(y (2-y)) w, w uniform among the unit vectors
-that are orthogonal to loc. It is a uniform unit vector v of the tangent space at a pole, carried to
-`loc` by the rotation between the two. The pole is sign(f) e_1, f the first coordinate of `loc`:
-the nearer one, so the rotation is well conditioned everywhere, `loc` at either pole included, and
+A sample with the cosine t is x = t loc + sqrt(1 - t^2) w, where w is uniform among the unit vectors
+orthogonal to `loc`. To get w, a uniform unit vector v of the tangent space at a pole is carried to
+`loc` by the rotation between the two. The pole is sign(f) e_1, where f is the first coordinate of
+`loc`: the pole nearer to `loc`, so that the rotation is well conditioned everywhere, and
 
     w = v - <loc, v> (loc + sign(f) e_1) / (1 + |f|).
+
+All of it is one operation for autograd, with its derivatives written by hand.
 """
 
 from __future__ import annotations
@@ -18,22 +20,22 @@ from torch import Tensor
 
 from sxvae.distributions.geometry import uniform_directions
 from sxvae.distributions.known_derivatives import first_order
-from sxvae.distributions.sampling.wood import Gaps
+from sxvae.distributions.sampling.cosines import Cosines
 
-# Numbers of a block of samples: what is made on the way stays in the cache.
-_BLOCK = 2**16
+# Coordinates in a chunk of samples, so that intermediate results stay in the cache.
+_CHUNK = 2**16
 
-# From the gaps to dy/dk for each, float64.
-GapDerivative = Callable[[Gaps], Tensor]
+# From cosines t to d(1 - t)/dk at fixed probability, float64, of the same shape.
+CosineDerivative = Callable[[Cosines], Tensor]
 
 
-class _Placed(NamedTuple):
-    """Samples and what their gradients need.
+class _Assembled(NamedTuple):
+    """Samples and the intermediate results that their gradients need.
 
     Attributes:
         x: the samples, shape (..., p).
-        normal: v times a length, shape (..., p).
-        scale: one over that length, shape (..., 1), like the following.
+        normal: v, not yet of norm 1, shape (..., p).
+        scale: 1 over the norm of `normal`, shape (..., 1), as are the next two.
         inner: <loc, v>.
         shrink: 1 / (1 + |f|).
     """
@@ -45,32 +47,32 @@ class _Placed(NamedTuple):
     shrink: Tensor
 
 
-def draw(loc: Tensor, gaps: Gaps) -> Tensor:
-    """Samples without gradients.
+def draw(loc: Tensor, cosines: Cosines) -> Tensor:
+    """Draw samples with the given cosines, without gradients.
 
     Args:
         loc: unit vectors, shape (..., p).
-        gaps: y and 2 - y, shape (...).
+        cosines: of the samples, shape (...).
     """
-    rows = max(1, _BLOCK // max(1, loc.shape[1:].numel())) if loc.dim() > 1 else 1
+    rows = max(1, _CHUNK // max(1, loc.shape[1:].numel())) if loc.dim() > 1 else 1
     if loc.dim() == 1 or len(loc) <= rows:
-        return _place(loc, gaps).x
-    blocks = zip(loc.split(rows), *(each.split(rows) for each in gaps), strict=True)
-    return torch.cat([_place(each, Gaps(near, far)).x for each, near, far in blocks])
+        return _assemble(loc, cosines).x
+    chunks = zip(loc.split(rows), *(each.split(rows) for each in cosines), strict=True)
+    return torch.cat([_assemble(part, Cosines(*pair)).x for part, *pair in chunks])
 
 
 def draw_with_gradients(
-    loc: Tensor, concentration: Tensor, gaps: Gaps, derivative: GapDerivative
+    loc: Tensor, concentration: Tensor, cosines: Cosines, derivative: CosineDerivative
 ) -> Tensor:
-    """Samples with pathwise gradients.
+    """Draw samples with the given cosines, with pathwise gradients.
 
     Args:
         loc: unit vectors, shape (..., p).
         concentration: k, shape (...).
-        gaps: y and 2 - y, shape (...).
-        derivative: of y by k.
+        cosines: of the samples, shape (...), drawn for these concentrations.
+        derivative: how the cosines change with k; called in the backward pass.
     """
-    x: Tensor = _Sample.apply(loc, concentration, *gaps, derivative)
+    x: Tensor = _Sample.apply(loc, concentration, *cosines, derivative)
     return x
 
 
@@ -78,14 +80,14 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(dim=-1, keepdim=True)
 
 
-def _cosine_and_sine(gaps: Gaps, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    near, far = gaps
-    cosine, sine = (1 - near).to(dtype), (near * far).sqrt_().to(dtype)
+def _cosine_and_sine(cosines: Cosines, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    one_minus, one_plus = cosines
+    cosine, sine = (1 - one_minus).to(dtype), (one_minus * one_plus).sqrt_().to(dtype)
     return cosine.unsqueeze(-1), sine.unsqueeze(-1)
 
 
 def _tangents(loc: Tensor) -> Tensor:
-    """Uniform tangent directions at the pole, of any length."""
+    """Tangent vectors at the pole in uniform directions, of any norm."""
     if loc.shape[-1] == 2:
         normal = torch.zeros(loc.shape, dtype=loc.dtype, device=loc.device)
         shape = (*loc.shape[:-1], 1)
@@ -96,8 +98,8 @@ def _tangents(loc: Tensor) -> Tensor:
     return normal
 
 
-def _place(loc: Tensor, gaps: Gaps) -> _Placed:
-    cosine, sine = _cosine_and_sine(gaps, loc.dtype)
+def _assemble(loc: Tensor, cosines: Cosines) -> _Assembled:
+    cosine, sine = _cosine_and_sine(cosines, loc.dtype)
     normal = _tangents(loc)
     scale = torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
     scale = scale.clamp_min_(torch.finfo(loc.dtype).tiny).reciprocal_()
@@ -108,7 +110,7 @@ def _place(loc: Tensor, gaps: Gaps) -> _Placed:
     x = torch.addcmul(cosine, moved, shrink, value=-1) * loc
     x.addcmul_(normal, sine * scale)
     x[..., :1].addcmul_(moved, torch.copysign(shrink, first), value=-1)
-    return _Placed(x, normal, scale, inner, shrink)
+    return _Assembled(x, normal, scale, inner, shrink)
 
 
 class _Sample(torch.autograd.Function):
@@ -117,27 +119,28 @@ class _Sample(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401 (autograd's context has no public type)
         loc: Tensor,
         concentration: Tensor,
-        near: Tensor,
-        far: Tensor,
-        derivative: GapDerivative,
+        one_minus: Tensor,
+        one_plus: Tensor,
+        derivative: CosineDerivative,
     ) -> Tensor:
-        placed = _place(loc, Gaps(near, far))
+        x, *intermediate = _assemble(loc, Cosines(one_minus, one_plus))
         ctx.derivative = derivative
-        ctx.save_for_backward(loc, concentration, near, far, *placed[1:])
-        return placed.x
+        ctx.save_for_backward(loc, concentration, one_minus, one_plus, *intermediate)
+        return x
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        loc, concentration, near, far, *placed = ctx.saved_tensors
-        gaps = Gaps(near, far)
+        loc, concentration, one_minus, one_plus, *intermediate = ctx.saved_tensors
+        cosines = Cosines(one_minus, one_plus)
         with torch.no_grad():
-            by_loc, by_cosine, by_sine = _derivatives(grads[0], loc, gaps, *placed)
+            by_loc, by_cosine, by_sine = _derivatives(grads[0], loc, cosines, *intermediate)
             by_concentration = None
             if ctx.needs_input_grad[1]:
-                cotangent = (1 - near).div_((near * far).sqrt_())
-                by_gap = (by_sine * cotangent).sub_(by_cosine)
-                by_concentration = by_gap.mul_(ctx.derivative(gaps)).to(concentration.dtype)
-        if torch.is_grad_enabled():  # somebody wants second derivatives
+                cotangent = (1 - one_minus).div_((one_minus * one_plus).sqrt_())
+                by_one_minus = (by_sine * cotangent).sub_(by_cosine)
+                by_concentration = by_one_minus.mul_(ctx.derivative(cosines))
+                by_concentration = by_concentration.to(concentration.dtype)
+        if torch.is_grad_enabled():  # second derivatives are wanted
             by_loc = first_order(by_loc, loc, concentration)
             if by_concentration is not None:
                 by_concentration = first_order(by_concentration, loc, concentration)
@@ -147,18 +150,18 @@ class _Sample(torch.autograd.Function):
 def _derivatives(
     grad: Tensor,
     loc: Tensor,
-    gaps: Gaps,
+    cosines: Cosines,
     normal: Tensor,
     scale: Tensor,
     inner: Tensor,
     shrink: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients with respect to loc and to the cosine 1 - y and the sine, shape (...)."""
-    cosine, sine = _cosine_and_sine(gaps, loc.dtype)
+    """The gradients with respect to loc, and to the cosine and the sine, shape (...)."""
+    cosine, sine = _cosine_and_sine(cosines, loc.dtype)
     first = loc[..., :1]
     along, across = _inner(grad, loc), _inner(grad, normal).mul_(scale)
     towards_pole = torch.copysign(shrink, first)
-    by_inner = torch.addcmul(along * shrink, towards_pole, grad[..., :1])  # over minus the sine
+    by_inner = torch.addcmul(along * shrink, towards_pole, grad[..., :1])  # by <loc, v>, over -sine
     by_sine = torch.addcmul(across, inner, by_inner, value=-1)
     moved = sine * inner
     by_loc = torch.addcmul(cosine, moved, shrink, value=-1) * grad

@@ -1,17 +1,21 @@
-"""Implicit pathwise derivatives of the angle between a sample and its mean direction [5].
+"""Implicit pathwise derivatives of the cosine between a sample and its mean direction [5].
 
-Let y = 1 - <loc, x> in [0, 2] have a density f that is proportional to exp(k s(y)) for a statistic
-s, times powers of y and 2 - y. At fixed probability a sample moves by dy/dk = -(1/f) times the
-integral of (s - E[s]) f from 0 to y. The integral over the other side is the opposite one, so it is
-taken over the side on which s - E[s] keeps its sign: nothing cancels.
+Let y = 1 - <loc, x> in [0, 2] have a density f proportional to exp(k s(y)), for a statistic s,
+times powers of y and 2 - y. At fixed probability a sample moves by
 
-With d the distance from the sample to that side's end, the variable of integration is r in d r^2:
-this takes the power of f at the end away, which is singular for p = 2. Then u = 1 - r^2 is 0 at the
-sample, and the density over the sample's own is
+    dy/dk = -(1/f(y)) times the integral of (s - E[s]) f from 0 to y.
+
+The integral from y to 2 is the negative of this. So that nothing cancels, the integral is taken
+over the side of the sample on which s - E[s] does not change its sign.
+
+Let d be the distance from the sample to that side's end, and d r^2 the distance of another point of
+that side to the end, r from 0 to 1. Integrating over r removes the power of f at the end, which is
+a singularity for p = 2. With u = 1 - r^2, which is 0 at the sample, the density is the sample's own
+density times
 
     exp(first log(1 - u) + second log(1 + ratio u) + rate u),   ratio = d / (2 - d).
 
-Where that is below exp(-depth) the integrand is left out.
+The part of the side where this factor is below exp(-depth) is left out.
 """
 
 from __future__ import annotations
@@ -27,25 +31,25 @@ from torch import Tensor
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.special.quadrature import gauss_legendre
 
-# Nodes, depth and Newton steps that leave 1e-8 in float64 and 1e-6 in float32.
+# With these nodes and depths the errors are 1e-8 in float64 and 1e-6 in float32.
 _NODES = {torch.float64: 20, torch.float32: 16}
 _SINGULAR_NODES = 32
 _DEPTHS = {torch.float64: 26.0, torch.float32: 17.0}
-# Rows that are done at a time, so that what belongs to their nodes stays in the cache.
+# Rows in a chunk, so that the numbers at their nodes stay in the cache.
 _ROWS = 2_048
 _NO_FALL = 1e-30
-# Up to this p in float32 the terms of the exponent are small enough for an error of 1e-6.
+# Up to this p the exponent's terms are small enough that float32 leaves an error of 1e-6.
 _LARGEST_SINGLE = 16
 
 
 class Side(NamedTuple):
-    """The side of each sample that is integrated over; tensors of shape (n,), or numbers.
+    """The side of each sample that is integrated over: tensors of shape (n,), or numbers.
 
     Attributes:
-        ratio: the distance to the side's end over that to the other end.
-        first: the density's exponent at the side's end.
-        second: that at the other end.
-        rate: of u in the logarithm.
+        ratio: the sample's distance to the side's end over its distance to the other end.
+        first: the power of the distance to the side's end in the density.
+        second: the power of the distance to the other end.
+        rate: the factor of u in the log-density.
     """
 
     ratio: Tensor
@@ -54,32 +58,36 @@ class Side(NamedTuple):
     rate: Tensor | float
 
 
-# From u at the nodes, shape (n, nodes), to the log-density over the sample's own and |s - E[s]|.
+# From u at the nodes, shape (n, nodes), to the logarithm of the density over the sample's density,
+# and to |s - E[s]|.
 Integrand = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def derivative_type(
     concentration: Tensor, ambient: int, *, log_singular: bool = False
 ) -> torch.dtype:
-    """The type to compute a derivative in, for concentrations of the user's type."""
+    """The type that derivatives are computed in, for concentrations of the user's type.
+
+    It is float32 where that is accurate enough for float32 concentrations.
+    """
     single = concentration.dtype == torch.float32 and 2 < ambient <= _LARGEST_SINGLE
     return torch.float32 if single and not log_singular else torch.float64
 
 
-def in_blocks(derivative: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
-    """`derivative` of tensors of shape (n,), some rows at a time."""
+def apply_to_row_chunks(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """`function(*arguments)` for tensors of shape (n,), one chunk of rows after the other."""
     if len(arguments[0]) <= _ROWS:
-        return derivative(*arguments)
-    blocks = zip(*(each.split(_ROWS) for each in arguments), strict=True)
-    return torch.cat([derivative(*block) for block in blocks])
+        return function(*arguments)
+    chunks = zip(*(each.split(_ROWS) for each in arguments), strict=True)
+    return torch.cat([function(*chunk) for chunk in chunks])
 
 
 def integral_over_side(side: Side, integrand: Integrand, *, log_singular: bool = False) -> Tensor:
     """The integral of |s - E[s]| f / f(sample) over the side, divided by 2 d, shape (n,).
 
     Args:
-        side: which one.
-        integrand: what is integrated.
+        side: of each sample.
+        integrand: the function that gives the density and |s - E[s]|.
         log_singular: whether s is infinite at an end.
     """
     ratio = side.ratio
@@ -92,9 +100,10 @@ def integral_over_side(side: Side, integrand: Integrand, *, log_singular: bool =
 
 
 def _width(side: Side) -> Tensor:
-    """How far below 1 r has to go: one Newton step from the parabola of the log-density at u = 0.
+    """1 - r where the density has fallen to exp(-depth) of the sample's, shape (n,), at most 1.
 
-    For p >= 3 the logarithm is concave, so the step ends beyond the root.
+    One Newton step finds it, from the root of the log-density's parabola at u = 0. For p >= 3 the
+    log-density is concave, so that the step can only end beyond the root.
     """
     ratio, first, second, rate = side
     depth = _DEPTHS[ratio.dtype]
@@ -106,7 +115,7 @@ def _width(side: Side) -> Tensor:
     beyond = ratio * u
     drop = power * torch.log1p(-u) + second * torch.log1p(beyond) + rate * u + depth
     fall = power / (1 - u) - scaled / (1 + beyond) - rate
-    # Where the density does not fall, all of the side counts.
+    # Where the density does not fall, the whole side is needed.
     u = u.add_(drop.div_(fall.clamp_min(_NO_FALL))).clamp_(max=1)
     return u / (1 - u).sqrt_().add_(1)
 
@@ -115,10 +124,10 @@ def _width(side: Side) -> Tensor:
 def quadrature(
     dtype: torch.dtype, log_singular: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Nodes and weights on [0, 1], from the sample to the end, and the depth for a type.
+    """Nodes and weights on [0, 1], from the sample to the side's end, and the depth.
 
     Args:
-        dtype: what the result is to be good for.
+        dtype: the type whose accuracy the result needs.
         log_singular: whether the statistic is infinite at the end.
     """
     count = _SINGULAR_NODES if log_singular else _NODES[dtype]

@@ -1,9 +1,9 @@
-"""Differences of log Gamma, digamma and trigamma, where those of PyTorch's functions cancel.
+"""Differences of log Gamma, digamma and trigamma, accurate where PyTorch's functions would cancel.
 
-What the power spherical distribution needs is log Gamma(a + b) - log Gamma(a) and its derivatives
-for a from 1/2 to 1e8. Subtracting two values of `torch.lgamma` leaves an error of 1e-7 for the
-largest, and `torch.polygamma` is good to nine digits only. Here Stirling's series (DLMF 5.11) at
-a + 12 is subtracted on paper and the twelve steps down follow from Gamma(z + 1) = z Gamma(z).
+The power spherical distribution needs log Gamma(a + b) - log Gamma(a) and its derivatives for a
+from 1/2 to 1e8. The difference of two values of `torch.lgamma` has an error of 1e-7 for the largest
+a, and `torch.polygamma` is accurate to nine digits only. Here the difference is taken on paper, of
+Stirling's series (DLMF 5.11) at a + 12; twelve steps of Gamma(z + 1) = z Gamma(z) lead down to a.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 /
 
 
 def _series_rows() -> list[list[float]]:
-    """The coefficients of log Gamma's series, of its derivative's, and of the second's."""
+    """The coefficients of the series of log Gamma and of its first two derivatives."""
     rows = [list(_STIRLING)]
     for derivatives in range(2):
         rows.append([-c * (2 * j + 1 + derivatives) for j, c in enumerate(rows[-1])])
@@ -67,7 +67,10 @@ def _ladder(a: Tensor) -> Tensor:
 
 
 def _series_difference(top: Tensor, b: float, derivatives: int) -> Tensor:
-    """What Stirling's series adds to (z - 1/2) log z - z, or its derivatives, between two z."""
+    """The difference between z = top + b and z = top of Stirling's series or a derivative of it.
+
+    The series is log Gamma(z) - (z - 1/2) log z + z, without its constant.
+    """
     z = torch.stack([top + b, top])
     powers = (1 / z**2).unsqueeze(-1) ** _POWERS.to(z.device)
     ends = powers @ _SERIES[derivatives].to(z.device) / z ** (1 + derivatives)

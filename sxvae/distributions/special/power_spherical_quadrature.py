@@ -1,16 +1,16 @@
-"""What the KL between two power spherical distributions needs, by deterministic quadrature.
+"""The integral in the KL between two power spherical distributions, by deterministic quadrature.
 
-J = E_p[log((1 + <mu_q, x>) / 2)] has no simple closed form. With <mu_p, x> =
-cos 2a, p's density of a is proportional to cos^(2k+p-2)(a) sin^(p-2)(a). Around mu_p the component
-of x towards mu_q is sin 2a cos f, where f has a density proportional to sin^(p-3)(f), so that with
-theta the angle between the two mean directions
+The KL needs J = E_p[log((1 + <mu_q, x>) / 2)], which has no simple closed form. Let <mu_p, x> be
+cos 2a: then the density of a is proportional to cos^(2k+p-2)(a) sin^(p-2)(a). Around mu_p, the
+component of x towards mu_q is sin 2a cos f, where f has a density proportional to sin^(p-3)(f). So
+with the angle theta between the two mean directions
 
     1 + <mu_q, x> = A + B cos f,  A = 1 + cos 2a cos theta,  B = sin 2a sin theta.
 
-The integrand is averaged over f and pi - f, which makes it even in theta: log(Q) / 2 with
-Q = (A^2 - B^2 cos^2 f) / 4. It is singular at one point, opposite to mu_q: f = 0 and 2a = pi -
-theta. The integral over a is split there and at the density's mode, and both integrals use
-double-exponential nodes, which do not mind a singularity at an end.
+The average of the integrand at f and at pi - f is log(Q) / 2 with Q = (A^2 - B^2 cos^2 f) / 4,
+which is even in theta. It is singular at one point, opposite to mu_q, where f = 0 and
+2a = pi - theta. The integral over a is split there and at the density's mode. Both integrals use
+double-exponential nodes, which stay accurate if the integrand is singular at an end.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from torch import Tensor
 
 from sxvae.distributions.special.quadrature import double_exponential
 
-# Three times this many nodes for a, these for f: 1e-12 relative on the whole grid of the tests.
+# Nodes for a in each of the three parts of its integral, and for f. The relative error is 1e-12 on
+# the whole grid of the tests.
 _POLAR_NODES, _AZIMUTH_NODES = 96, 64
-# Where a weight is below e^-36 of the largest the integrand is left out.
+# Where the density is below e^-36 of its largest value, the integrand is left out.
 _LOG_NEGLIGIBLE = 36.0
-# Nodes evaluated at once, to bound the memory: about 15 arrays of this size.
+# The most nodes evaluated at once, which bounds the memory to about 15 arrays of this size.
 _CHUNK = 2**20
 _TINY = 1e-300
 
 
 class MeanLogHalf(NamedTuple):
-    """J, and its derivatives by the concentration and by 1 - <mu_p, mu_q>."""
+    """J, and its derivatives with respect to the concentration and 1 - <mu_p, mu_q>."""
 
     value: Tensor
     by_concentration: Tensor
-    by_gap: Tensor
+    by_one_minus_cosine: Tensor
 
 
 class _Polar(NamedTuple):
-    """Nodes a, pi/2 - a and (pi - theta)/2 - a, each accurate near its zero, and weights."""
+    """Nodes a, with pi/2 - a and (pi - theta)/2 - a, each accurate near 0, and weights."""
 
     angle: Tensor
     complement: Tensor
@@ -96,21 +97,21 @@ def _azimuth_nodes(ambient: int, device: torch.device) -> tuple[Tensor, Tensor, 
     return cosine**2, sine**2, weights / weights.sum()
 
 
-def _chunk(k: Tensor, gap: Tensor, ambient: int) -> MeanLogHalf:
-    """J and its derivatives for k and 1 - <mu_p, mu_q>, of shape (n,).
+def _chunk(k: Tensor, one_minus: Tensor, ambient: int) -> MeanLogHalf:
+    """J and its derivatives for k and 1 - <mu_p, mu_q>, both of shape (n,).
 
-    The derivative by theta is taken of p's density, not of the singular logarithm: that of J is
-    -k E[tan(a) cos(f) atanh(B cos(f) / A)].
+    For the derivative with respect to theta, p's density is differentiated instead of the singular
+    logarithm: dJ/dtheta = -k E[tan(a) cos(f) atanh(B cos(f) / A)].
     """
-    half_theta = torch.atan2(torch.sqrt(gap / 2), torch.sqrt(1 - gap / 2)).unsqueeze(-1)
+    half_theta = torch.atan2(torch.sqrt(one_minus / 2), torch.sqrt(1 - one_minus / 2)).unsqueeze(-1)
     polar = _polar_nodes(k.unsqueeze(-1), half_theta, ambient)
     cosine_squared, sine_squared, azimuth_weight = _azimuth_nodes(ambient, k.device)
 
     angle, complement = polar.angle.unsqueeze(-1), polar.complement.unsqueeze(-1)
-    gap, half_theta = gap[:, None, None], half_theta.unsqueeze(-1)
-    sine_theta = torch.sqrt(gap * (2 - gap))
+    one_minus, half_theta = one_minus[:, None, None], half_theta.unsqueeze(-1)
+    sine_theta = torch.sqrt(one_minus * (2 - one_minus))
     away = torch.sin(angle) ** 2
-    half_a_complement = away + gap / 2 - away * gap  # 1 - A/2
+    half_a_complement = away + one_minus / 2 - away * one_minus  # 1 - A/2
     half_b = torch.sin(angle) * torch.sin(complement) * sine_theta
     at_pole = torch.sin(polar.to_singularity.unsqueeze(-1)) * torch.cos(angle - half_theta)
     q = (at_pole**2 + half_b**2 * sine_squared).clamp_min(_TINY)
@@ -132,17 +133,19 @@ def _chunk(k: Tensor, gap: Tensor, ambient: int) -> MeanLogHalf:
     return MeanLogHalf(mean, by_concentration, -k * (slope * polar.weight).sum(dim=-1))
 
 
-def mean_log_half(concentration: Tensor, gap: Tensor, ambient: int) -> MeanLogHalf:
-    """J and its derivatives, without gradients.
+def mean_log_half(concentration: Tensor, one_minus_cosine: Tensor, ambient: int) -> MeanLogHalf:
+    """J and its derivatives, not differentiable by autograd.
 
     Args:
         concentration: p's k >= 0, float64, any shape.
-        gap: 1 - <mu_p, mu_q>, from 0 to 2, of the same shape.
+        one_minus_cosine: 1 - <mu_p, mu_q>, from 0 to 2, of the same shape.
         ambient: the p of R^p.
     """
     nodes = 3 * _POLAR_NODES * (1 if ambient == 2 else _AZIMUTH_NODES)
     rows = max(1, _CHUNK // nodes)
-    pairs = zip(concentration.flatten().split(rows), gap.flatten().split(rows), strict=True)
-    parts = [_chunk(ks, gaps, ambient) for ks, gaps in pairs]
+    pairs = zip(
+        concentration.flatten().split(rows), one_minus_cosine.flatten().split(rows), strict=True
+    )
+    parts = [_chunk(k, one_minus, ambient) for k, one_minus in pairs]
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     return MeanLogHalf(*(column.view(concentration.shape) for column in columns))

@@ -1,4 +1,4 @@
-"""Quadrature over fixed nodes."""
+"""Nodes and weights for integrals over [0, 1]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sxvae.distributions.constants import cached_constant
 
 @cached_constant
 def gauss_legendre(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Nodes on [0, 1] and their weights."""
+    """Gauss-Legendre nodes on [0, 1] and their weights, float64, shape (count,)."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return (
         torch.tensor((nodes + 1) / 2, dtype=torch.float64, device=device),
@@ -25,9 +25,9 @@ _SPAN = 3.3
 
 @cached_constant
 def double_exponential(count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Nodes on [0, 1], their distances from 1, and their weights (Takahasi and Mori 1974).
+    """Nodes on [0, 1], their distances from 1, and their weights, float64, shape (count,).
 
-    Integrands may be singular at the ends.
+    They integrate functions that are singular at the ends too (Takahasi and Mori 1974).
     """
     steps = np.linspace(-_SPAN, _SPAN, count)
     nodes = 1 / (1 + np.exp(-np.pi * np.sinh(steps)))

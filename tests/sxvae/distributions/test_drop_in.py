@@ -103,18 +103,18 @@ def test_everything_stays_on_the_parameters_device(family: Family) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("ambient", [2, 3, 8])
-def test_figures_have_the_gradients_that_finite_differences_have(
+def test_results_have_the_gradients_that_finite_differences_have(
     family: Family, ambient: int
 ) -> None:
     raw = torch.randn(3, ambient, dtype=torch.float64, requires_grad=True)
     k = torch.tensor([0.3, 5.0, 60.0], dtype=torch.float64, requires_grad=True)
     x = nn.functional.normalize(torch.randn(3, ambient, dtype=torch.float64), dim=-1)
 
-    def figures(raw: Tensor, k: Tensor) -> tuple[Tensor, ...]:
+    def results(raw: Tensor, k: Tensor) -> tuple[Tensor, ...]:
         q = family(nn.functional.normalize(raw, dim=-1), k)
         return q.mean, q.variance, q.entropy(), q.log_prob(x)
 
-    assert torch.autograd.gradcheck(figures, (raw, k))
+    assert torch.autograd.gradcheck(results, (raw, k))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -36,9 +36,11 @@ def _many(ambient: int, concentration: float, count: int = SAMPLES) -> PowerSphe
 def test_samples_follow_the_exact_distribution(ambient: int, concentration: float) -> None:
     q = _many(ambient, concentration)
     x = q.sample()
-    gap = (x - q.loc).square().sum(dim=-1) / 4  # (1 - <loc, x>) / 2
+    half_one_minus = (x - q.loc).square().sum(dim=-1) / 4  # (1 - <loc, x>) / 2
     half = (ambient - 1) / 2
-    test = scipy.stats.kstest(gap.numpy(), scipy.stats.beta(half, half + concentration).cdf)
+    test = scipy.stats.kstest(
+        half_one_minus.numpy(), scipy.stats.beta(half, half + concentration).cdf
+    )
     assert test.pvalue > SMALLEST_P_VALUE
 
 
@@ -118,34 +120,34 @@ def test_the_opposite_point_has_density_zero_unless_uniform() -> None:
     assert opposite[1].item() == -math.inf
 
 
-def _pair(ambient: int, gap: float) -> tuple[Tensor, Tensor, float]:
-    """Two directions about `gap` = 1 - their cosine apart, and the gap after rounding."""
+def _pair(ambient: int, one_minus: float) -> tuple[Tensor, Tensor, float]:
+    """Two directions whose cosine is 1 - `one_minus`, and `one_minus` after rounding."""
     first, second = torch.zeros(2, ambient, dtype=torch.float64)
-    first[0], second[0], second[1] = 1, 1 - gap, math.sqrt(gap * (2 - gap))
+    first[0], second[0], second[1] = 1, 1 - one_minus, math.sqrt(one_minus * (2 - one_minus))
     return first, second, min((first - second).square().sum().item() / 2, 2.0)
 
 
 @pytest.mark.parametrize("ambient", [2, 3, 4, 10, 1_000])
-@pytest.mark.parametrize("gap", [0.0, 1e-8, 0.2, 1.5, 2.0])
-def test_kl_between_two_against_harmonics(ambient: int, gap: float) -> None:
+@pytest.mark.parametrize("one_minus", [0.0, 1e-8, 0.2, 1.5, 2.0])
+def test_kl_between_two_against_harmonics(ambient: int, one_minus: float) -> None:
     mpmath.mp.dps = 40
-    first, second, exact_gap = _pair(ambient, gap)
+    first, second, exact = _pair(ambient, one_minus)
     for ours in (3.0, 10.5, 1e3, 1e5):
         for theirs in (1e-3, 2.0, 1e3, 1e6):
-            expected = float(reference.kl_between_power_spherical(ambient, ours, theirs, exact_gap))
+            expected = float(reference.kl_between_power_spherical(ambient, ours, theirs, exact))
             ks = torch.tensor([ours, theirs], dtype=torch.float64)
             p, q = PowerSpherical(first, ks[0]), PowerSpherical(second, ks[1])
             assert kl_divergence(p, q).item() == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
 @pytest.mark.parametrize("ours", [1e-6, 1e-3, 0.1, 0.5, 2.0])
-@pytest.mark.parametrize("gap", [1e-6, 0.2, 1.0, 1.9])
-def test_kl_between_two_of_small_concentrations(ours: float, gap: float) -> None:
+@pytest.mark.parametrize("one_minus", [1e-6, 0.2, 1.0, 1.9])
+def test_kl_between_two_of_small_concentrations(ours: float, one_minus: float) -> None:
     """Where harmonics converge slowly: on S^2, by a single integral."""
     mpmath.mp.dps = 30
-    first, second, exact_gap = _pair(3, gap)
+    first, second, exact = _pair(3, one_minus)
     for theirs in (0.3, 40.0):
-        expected = reference.kl_between_power_spherical_on_s2(ours, theirs, exact_gap)
+        expected = reference.kl_between_power_spherical_on_s2(ours, theirs, exact)
         ks = torch.tensor([ours, theirs], dtype=torch.float64)
         p, q = PowerSpherical(first, ks[0]), PowerSpherical(second, ks[1])
         assert kl_divergence(p, q).item() == pytest.approx(float(expected), rel=1e-10, abs=1e-10)
@@ -164,9 +166,9 @@ def test_kl_between_two_in_the_limits() -> None:
     # Concentrated ones are Gaussian in the tangent space, of variance 2 / k a coordinate.
     near = nn.functional.normalize(first + 1e-4 * second, dim=-1)
     k = torch.tensor(1e8, dtype=torch.float64)
-    gap = (first - near).square().sum() / 2
+    one_minus = (first - near).square().sum() / 2
     found = kl_divergence(PowerSpherical(first, k), PowerSpherical(near, k))
-    torch.testing.assert_close(found, k * gap / 2, rtol=1e-4, atol=0)
+    torch.testing.assert_close(found, k * one_minus / 2, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("ambient", [2, 3, 6])

@@ -45,8 +45,8 @@ def model() -> ProductSpaceVAE:
         likelihood="gaussian",
     )
     with torch.no_grad():
-        model.head.loc.weight.copy_(torch.eye(6))
-        model.head.loc.bias.zero_()
+        model.head.linear.weight[:6].copy_(torch.eye(6))
+        model.head.linear.bias[:6].zero_()
     return model
 
 

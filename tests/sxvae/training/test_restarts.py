@@ -133,7 +133,7 @@ def test_a_gradient_that_is_not_finite_is_a_fault_too(
         return gradient * torch.inf if calls == 5 else gradient
 
     model = untrained()
-    model.head.loc.weight.register_hook(overflow)
+    model.head.linear.weight.register_hook(overflow)
     run = fit(model, few_digits, CONFIG, name="a", runs_dir=tmp_path)
     (restart,) = _restarts(run.directory)
     assert restart["gradient_norm"] in ("inf", "nan")

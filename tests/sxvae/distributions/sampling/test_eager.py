@@ -13,7 +13,7 @@ from torch import Tensor
 from sxvae.distributions import PowerSpherical, VonMisesFisher, rotational
 from sxvae.distributions.geometry import unit_vectors
 from sxvae.distributions.sampling import compiled, eager
-from sxvae.distributions.sampling.wood import Gaps
+from sxvae.distributions.sampling.cosines import Cosines
 
 FAMILIES = [VonMisesFisher, PowerSpherical]
 SAMPLES = 20_000
@@ -35,14 +35,16 @@ def _directions(count: int, ambient: int) -> Tensor:
 
 
 @pytest.mark.parametrize("ambient", [2, 3, 7])
-def test_both_place_and_differentiate_alike(ambient: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_assemble_and_differentiate_alike(
+    ambient: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     count = 50
     loc = _directions(count, ambient)
     loc[0], loc[1] = torch.eye(ambient)[0], -torch.eye(ambient)[0]
     k = torch.linspace(0, 30, count, dtype=torch.float64)
     q = VonMisesFisher(loc.requires_grad_(), k.requires_grad_())
-    gaps = q._draw_gaps(k.detach())
+    cosines = q._draw_cosines(k.detach())
     noise = torch.randn(count, ambient - 1, dtype=torch.float64)
     if ambient == 2:
         noise = noise.sign()
@@ -50,14 +52,14 @@ def test_both_place_and_differentiate_alike(ambient: int, monkeypatch: pytest.Mo
 
     with_pole = torch.cat([torch.zeros(count, 1), noise], dim=-1)
     monkeypatch.setattr(eager, "_tangents", lambda _: with_pole)
-    x = eager.draw_with_gradients(loc, k, gaps, q._gap_derivatives)
+    x = eager.draw_with_gradients(loc, k, cosines, q._cosine_derivatives)
     expected = torch.autograd.grad((x * weights).sum(), (loc, k))
 
     direction, placed = noise.clone(), torch.empty_like(x)
-    compiled._place(loc.detach(), gaps, direction, placed)
+    compiled._place(loc.detach(), cosines, direction, placed)
     torch.testing.assert_close(placed, x.detach(), rtol=1e-12, atol=1e-14)
     found = compiled._differentiate(
-        q._family(), weights, loc.detach(), k.detach(), *gaps, direction
+        q._compiled_family(), weights, loc.detach(), k.detach(), *cosines, direction
     )
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
@@ -66,23 +68,24 @@ def test_both_place_and_differentiate_alike(ambient: int, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("ambient", [2, 3, 6])
 def test_gradients_are_those_of_the_formula(family: Family, ambient: int) -> None:
-    """Of x by `loc`, at fixed chance: against autograd through the formula itself."""
+    """Of x by `loc`, for the same random numbers: against autograd through the formula."""
     torch.manual_seed(0)
     loc = _directions(20, ambient).requires_grad_()
     k = torch.full((20,), 3.0, dtype=torch.float64)
-    gaps = family(loc.detach(), k)._draw_gaps(k)
+    cosines = family(loc.detach(), k)._draw_cosines(k)
     noise = torch.randn(20, ambient - 1, dtype=torch.float64)
     v = noise / noise.norm(dim=-1, keepdim=True)
     weights = torch.randn(20, ambient, dtype=torch.float64)
 
-    cosine, sine = (1 - gaps.near)[:, None], (gaps.near * gaps.far).sqrt()[:, None]
+    one_minus, one_plus = (each[:, None] for each in cosines)
+    cosine, sine = 1 - one_minus, (one_minus * one_plus).sqrt()
     first, rest = loc[:, :1], loc[:, 1:]
     inner = (rest * v).sum(dim=-1, keepdim=True)
     tangent = torch.cat([-first.sign() * inner, v - inner / (1 + first.abs()) * rest], dim=-1)
     (expected,) = torch.autograd.grad(((cosine * loc + sine * tangent) * weights).sum(), loc)
 
     q = family(loc.detach(), k)
-    found, _ = compiled._differentiate(q._family(), weights, q.loc, k, *gaps, v)
+    found, _ = compiled._differentiate(q._compiled_family(), weights, q.loc, k, *cosines, v)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -159,14 +162,14 @@ def test_samples_do_not_depend_on_the_number_of_threads() -> None:
     assert torch.equal(*drawn)
 
 
-def test_a_gap_that_underflows_keeps_its_gradient_finite() -> None:
+def test_one_minus_the_cosine_that_underflows_keeps_its_gradient_finite() -> None:
     loc = torch.eye(3)[:1]
     tiny = torch.tensor([1e-280], dtype=torch.float64)
     k = torch.tensor([1.0])
     q = VonMisesFisher(loc, k)
-    gaps, direction = Gaps(tiny, 2 - tiny), torch.tensor([[1.0, 0.0]])
+    cosines, direction = Cosines(tiny, 2 - tiny), torch.tensor([[1.0, 0.0]])
     for gradient in compiled._differentiate(
-        q._family(), torch.ones(1, 3), loc, k, *gaps, direction
+        q._compiled_family(), torch.ones(1, 3), loc, k, *cosines, direction
     ):
         assert gradient.isfinite().all()
 

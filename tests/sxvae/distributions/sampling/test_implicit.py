@@ -12,13 +12,13 @@ from torch import Tensor
 
 from sxvae.distributions import PowerSpherical, VonMisesFisher, rotational
 from sxvae.distributions.sampling import compiled
-from sxvae.distributions.sampling.wood import Gaps
+from sxvae.distributions.sampling.cosines import Cosines
 
 FAMILIES = [VonMisesFisher, PowerSpherical]
 AMBIENTS = [2, 3, 4, 5, 10, 41, 1_000]
 CONCENTRATIONS = [0.0, 1e-3, 1.0, 10.0, 1e3, 1e6]
-# Where the samples are: in standard deviations from the mode, roughly.
-PLACES = [-3.5, -1.5, 0.2, 1.5, 3.5]
+# The samples' distances from the mode, in standard deviations, roughly.
+POSITIONS = [-3.5, -1.5, 0.2, 1.5, 3.5]
 # The quadratures' stated errors.
 TOLERANCES = {torch.float64: 2e-7, torch.float32: 1e-5}
 
@@ -32,11 +32,11 @@ def _mode_and_scale(family: Family, ambient: int, k: float) -> tuple[float, floa
     return mode, math.sqrt(1 / (concentration + ambient / 2))
 
 
-def _gaps(family: Family, ambient: int, concentration: float) -> Gaps:
+def _cosines(family: Family, ambient: int, concentration: float) -> Cosines:
     mode, scale = _mode_and_scale(family, ambient, concentration)
-    angles = [min(abs(mode + place * scale), math.pi - 0.02) for place in PLACES]
+    angles = [min(abs(mode + position * scale), math.pi - 0.02) for position in POSITIONS]
     half = torch.tensor(angles, dtype=torch.float64) / 2
-    return Gaps(2 * torch.sin(half) ** 2, 2 * torch.cos(half) ** 2)
+    return Cosines(2 * torch.sin(half) ** 2, 2 * torch.cos(half) ** 2)
 
 
 @functools.cache
@@ -64,8 +64,8 @@ def _exact(family: Family, ambient: int, concentration: float) -> Tensor:
 
         total = mpmath.quad(density, marks)
         mean = mpmath.quad(lambda a: statistic(a) * density(a), marks) / total
-        for near in _gaps(family, ambient, concentration).near.tolist():
-            angle = 2 * mpmath.asin(mpmath.sqrt(mpmath.mpf(near) / 2))
+        for one_minus in _cosines(family, ambient, concentration).one_minus.tolist():
+            angle = 2 * mpmath.asin(mpmath.sqrt(mpmath.mpf(one_minus) / 2))
             below = [mark for mark in marks if mark < angle] + [angle]
             above = [angle] + [mark for mark in marks if mark > angle]
             if statistic(angle) > mean:
@@ -77,24 +77,26 @@ def _exact(family: Family, ambient: int, concentration: float) -> Tensor:
 
 
 def _by_torch(family: Family, ambient: int, concentration: float, dtype: torch.dtype) -> Tensor:
-    gaps = _gaps(family, ambient, concentration)
-    k = torch.full_like(gaps.near, concentration)
+    cosines = _cosines(family, ambient, concentration)
+    k = torch.full_like(cosines.one_minus, concentration)
     pole = torch.zeros(len(k), ambient, dtype=torch.float64)
     pole[:, 0] = 1
     q = family(pole, k)
-    return q._gap_derivative(gaps, k, rotational.partition_table(family, ambient)(k).loss, dtype)
+    return q._cosine_derivative(
+        cosines, k, rotational.partition_table(family, ambient)(k).mean_minus_s, dtype
+    )
 
 
 def _compiled(family: Family, ambient: int, concentration: float, dtype: torch.dtype) -> Tensor:
     """At the pole, for the function whose gradient is -1 along the pole: its own is dy/dk."""
-    gaps = _gaps(family, ambient, concentration)
-    loc = torch.zeros(len(gaps.near), ambient, dtype=dtype)
+    cosines = _cosines(family, ambient, concentration)
+    loc = torch.zeros(len(cosines.one_minus), ambient, dtype=dtype)
     loc[:, 0] = 1
-    k = torch.full_like(gaps.near, concentration).to(dtype)
+    k = torch.full_like(cosines.one_minus, concentration).to(dtype)
     q = family(loc, k)
     direction = torch.zeros(len(loc), ambient - 1, dtype=dtype)
     direction[:, 0] = 1
-    _, by_k = compiled._differentiate(q._family(), -loc, loc, k, *gaps, direction)
+    _, by_k = compiled._differentiate(q._compiled_family(), -loc, loc, k, *cosines, direction)
     return by_k.double()
 
 
