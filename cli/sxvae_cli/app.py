@@ -77,7 +77,7 @@ def _report(error: Exception, code: int) -> int:
         import traceback
 
         traceback.print_exception(error)
-    sentence = " ".join(_text(error).split())
+    sentence = " ".join(str(error).split())
     if isinstance(error, SxvaeError | RuntimeBundleError):
         say(f"sxvae: {sentence}")
     elif isinstance(error, OSError) and error.filename is None:
@@ -85,12 +85,3 @@ def _report(error: Exception, code: int) -> int:
     else:
         say(f"sxvae: unexpected {type(error).__name__}: {sentence}; --debug shows where it arose")
     return code
-
-
-def _text(error: Exception) -> str:
-    """The error's text; one about a setting begins with the option that gives the setting."""
-    if isinstance(error, ConfigError) and error.setting is not None:
-        from sxvae_cli.setting_options import flag
-
-        return f"{flag(error.setting)}: {error.message}"
-    return str(error)

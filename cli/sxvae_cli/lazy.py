@@ -8,12 +8,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from sxvae.errors import ConfigError
+
 # By the command's name: where it is, as "module:function" under `sxvae_cli.commands` (or a Typer
 # application, which is a group of commands), and how its help begins.
 COMMANDS = {
     "train": (
         "train:train",
-        "Train a model; keep it, its checkpoints and its test figures in a run directory.",
+        "Train a model; keep it, its checkpoints and its test metrics in a run directory.",
     ),
     "eval": (
         "evaluate:evaluate",
@@ -21,8 +23,7 @@ COMMANDS = {
     ),
     "encode": (
         "encode:encode",
-        "Write where a model puts images: mean directions, concentrations, labels, posterior "
-        "draws.",
+        "Write embeddings of images: mean directions, concentrations, labels, posterior draws.",
     ),
     "export": (
         "export:export",
@@ -35,11 +36,11 @@ COMMANDS = {
     ),
     "interpolate": (
         "interpolate:interpolate",
-        "Draw the way from one code to another: a row for each factor that moves alone, then all.",
+        "Draw the path from one code to another: a row for each factor that moves alone, then all.",
     ),
     "report": (
         "report:report",
-        "Put a run's figures, settings and pictures into one HTML file that needs no other.",
+        "Put a run's metrics, settings and pictures into one HTML file that needs no other.",
     ),
     "inspect": (
         "inspect:inspect",
@@ -65,6 +66,21 @@ class LazyGroup(TyperGroup):
         """The command that the arguments name, imported."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command if name is None else _imported(name), rest
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run the command; an error about a setting then begins with the setting's option.
+
+        Raises:
+            ConfigError: as the command raised it, but for the beginning of its text.
+        """
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            if error.setting is None:
+                raise
+            from sxvae_cli.setting_options import flag
+
+            raise ConfigError(f"{flag(error.setting)}: {error.message}") from error
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, each said once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ DataDir = Annotated[
     ),
 ]
 DeviceName = Literal["auto", "cpu", "cuda"]
-Device = Annotated[DeviceName, typer.Option(help="auto is CUDA where there is one.")]
+Device = Annotated[DeviceName, typer.Option(help="Device; auto is CUDA where there is one.")]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="PyTorch's threads.", show_default="as PyTorch chooses"),
+    typer.Option(min=1, help="Number of threads of PyTorch.", show_default="as PyTorch chooses"),
 ]
 
 
@@ -66,33 +66,34 @@ Quiet = Annotated[
         "--quiet", help="No progress and no remarks on stderr.", callback=_silence_remarks
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there, if it is ours.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing run or bundle.")]
 Limit = Annotated[
-    int | None, typer.Option(min=1, help="Take the first so many images.", show_default="all")
+    int | None,
+    typer.Option(min=1, help="Number of images, from the first on.", show_default="all"),
 ]
 ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Picture = Annotated[
-    Path, typer.Option(help="The file to write; .png, .svg or .pdf says the format.")
+    Path, typer.Option(help="The file to write. Its ending is the format: .png, .svg or .pdf.")
 ]
 Page = Annotated[Path, typer.Option(help="The HTML file to write.")]
 Images = Annotated[
     Path | None,
     typer.Option(
-        help="Images of your own: .npy, or .npz or .safetensors with x and perhaps labels y.",
+        help="A file of images: .npy, or .npz or .safetensors with x and, if there are labels, y.",
         show_default="the split of the data set that the model was trained on",
     ),
 ]
 Split = Annotated[
     SplitName | None,
     typer.Option(
-        help="Which images of the model's own data set.",
+        help="The split of the model's own data set.",
         show_default="test",
     ),
 ]
 Prior = Annotated[
     bool, typer.Option("--prior", help="Start from draws from the prior instead of images.")
 ]
-PriorSeed = Annotated[int, typer.Option(min=0, help="Of the prior draws.")]
+PriorSeed = Annotated[int, typer.Option(min=0, help="Random seed of the prior draws.")]
 Factors = Annotated[
     list[int] | None,
     typer.Option(

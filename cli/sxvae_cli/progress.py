@@ -1,4 +1,4 @@
-"""How a training looks on a terminal, and in a log. For commands that need PyTorch anyway."""
+"""The progress of a training, on a terminal and in a log. Importing this imports PyTorch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PlainProgress(Callbacks):
         say(_opening(run, settings, done))
 
     def stepped(self) -> None:
-        """Note when the first step has ended: PyTorch takes seconds to get ready for it."""
+        """Note when the first step has ended: before it, PyTorch needs seconds to start."""
         self._start = self._start or time.monotonic()
 
     def epoch_ended(self, metrics: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class PlainProgress(Callbacks):
         now = time.monotonic()
         pace = (now - (self._start or now)) / (epoch - self._first)
         say(
-            f"epoch {epoch}/{self._epochs}  {_figures(metrics)}  "
+            f"epoch {epoch}/{self._epochs}  {_metrics_line(metrics)}  "
             f"time left {as_clock(pace * (self._epochs - epoch))}"
         )
 
@@ -56,28 +56,28 @@ class PlainProgress(Callbacks):
         say(_restart(restart))
 
     def evaluated(self, done: float, images: int) -> None:
-        """Say once that training is over and its test figures are being made."""
+        """Say once that training is over and its test metrics are being computed."""
         if not self._evaluating:
             say(f"evaluating the best model on {images} test images")
             self._evaluating = True
 
 
-class _BarsOverFigures(Progress):
-    """Bars, and under them a line of figures that needs no wider a terminal than 80 columns."""
+class _BarsOverMetrics(Progress):
+    """Bars, and under them a line of metrics that fits into 80 columns."""
 
-    figures = ""
+    metrics_line = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        if self.figures:
-            yield Text(self.figures, no_wrap=True, overflow="ellipsis")
+        if self.metrics_line:
+            yield Text(self.metrics_line, no_wrap=True, overflow="ellipsis")
 
 
 class LiveProgress(Callbacks):
     """A bar that moves with every step, for terminals."""
 
     def __init__(self) -> None:
-        self._progress = _BarsOverFigures(
+        self._progress = _BarsOverMetrics(
             TextColumn("{task.description}"),
             MofNCompleteColumn(),
             BarColumn(bar_width=None),
@@ -112,8 +112,8 @@ class LiveProgress(Callbacks):
             self._progress.update(self._epochs, completed=self._step / self._steps)
 
     def epoch_ended(self, metrics: dict[str, Any]) -> None:
-        """Show the epoch's figures under the bar."""
-        self._progress.figures = _figures(metrics)
+        """Show the epoch's metrics under the bar."""
+        self._progress.metrics_line = _metrics_line(metrics)
 
     def restarted(self, restart: dict[str, Any]) -> None:
         """Print why and where training goes on above the bar, which goes back."""
@@ -133,20 +133,20 @@ def _opening(run: RunDirectory, settings: RunSettings, done: int) -> str:
     return f"{run.path}: {begun} on {data.dataset}, latent space {model.space}"
 
 
-def _figures(metrics: dict[str, Any]) -> str:
-    figures = (
+def _metrics_line(metrics: dict[str, Any]) -> str:
+    line = (
         f"loss {metrics['loss']:.2f}  reconstruction {metrics['reconstruction']:.2f}  "
         f"KL {metrics['kl']:.2f}"
     )
     if "val_elbo" in metrics:
-        figures += f"  validation ELBO {metrics['val_elbo']:.2f}"
+        line += f"  validation ELBO {metrics['val_elbo']:.2f}"
     if "val_log_likelihood" in metrics:
-        figures += f"  log-likelihood {metrics['val_log_likelihood']:.2f}"
-    return figures
+        line += f"  log-likelihood {metrics['val_log_likelihood']:.2f}"
+    return line
 
 
 def _restart(restart: dict[str, Any]) -> str:
     return (
         f"epoch {restart['epoch']}: {restart['cause']}; restart {restart['restart']} goes on after "
-        f"epoch {restart['back_to_epoch']} with fresh chance (see restarts.jsonl)"
+        f"epoch {restart['back_to_epoch']} with fresh random numbers (see restarts.jsonl)"
     )

@@ -114,6 +114,7 @@ def _refuse_settings_of_paths(settings: DataSettings) -> None:
     for name in _ONLY_FOR_PATHS:
         if getattr(settings, name) != DataSettings.model_fields[name].default:
             raise ConfigError(
-                f"it is for your own images at a path, and {settings.dataset} has a form of its own",
+                f"it is for your own images at a path, and {settings.dataset} has a form of its "
+                "own",
                 setting=name,
             )

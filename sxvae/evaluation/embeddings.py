@@ -1,4 +1,4 @@
-"""Where a model puts images: posterior parameters as arrays, and the files that hold them."""
+"""Embeddings: the posterior parameters of images as arrays, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from safetensors.numpy import save
 
 from sxvae.config import SplitName
 from sxvae.data import ImageData, Split
+from sxvae.distributions import ProductDistribution
 from sxvae.errors import ConfigError
 from sxvae.evaluation.evaluate import prepare_data
 from sxvae.io.atomic import write_atomically
+from sxvae.models.posterior import posterior_parameters
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 from sxvae.spaces import PosteriorParameters
@@ -33,7 +35,7 @@ class Embeddings:
 
     Attributes:
         loc: mean directions and means side by side, shape (n, ambient).
-        concentration: of each sphere, shape (n, spheres); None without spheres.
+        concentration: the concentration of each sphere, shape (n, spheres); None without spheres.
         scale: of the normal factors as `Factor.scales` says, side by side, shape (n, scales); None
             without them.
         label: integers, shape (n,); None where the data have none.
@@ -47,7 +49,7 @@ class Embeddings:
     z: NDArray[np.float32] | None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Those that there are, by name."""
+        """The arrays that are not None, by name."""
         return {name: array for name, array in vars(self).items() if array is not None}
 
 
@@ -60,29 +62,28 @@ def embed(
     seed: int = 0,
     limit: int | None = None,
 ) -> Embeddings:
-    """The posteriors of a split's images, which are binarised as they are for evaluation.
+    """The posteriors of a split's images, binarised as for evaluation.
 
     Args:
         model: on the device to use.
         data: the data set.
         split: "train", "validation" or "test".
-        samples: posterior draws for each image.
-        seed: of the posterior draws.
-        limit: take the first so many images.
+        samples: number of posterior draws for each image.
+        seed: random seed of the posterior draws.
+        limit: the number of images, taken from the beginning; all if None.
 
     Raises:
         DataError: if the images do not fit the model.
     """
     images = prepare_data(model, data).for_evaluation(split)
     count = len(images) if limit is None else min(limit, len(images))
-    device = next(model.parameters()).device
     parameters: list[PosteriorParameters] = []
     draws: list[NDArray[np.float32]] = []
-    with torch.no_grad(), evaluating(model), seeded(seed, "embeddings", device):
-        for batch in posterior_parameters(model, images, torch.arange(count)):
-            parameters.append(batch)
+    with seeded(seed, "embeddings", next(model.parameters()).device):
+        for posterior in posteriors(model, images, torch.arange(count)):
+            parameters.append(posterior_parameters(posterior, model.space))
             if samples:
-                draws.append(model.space.posterior(*batch).sample((samples,)).cpu().numpy())
+                draws.append(posterior.sample((samples,)).cpu().numpy())
     joined = [torch.cat(parts).cpu().numpy() for parts in zip(*parameters, strict=True)]
     loc, concentration, scale = joined
     return Embeddings(
@@ -94,17 +95,28 @@ def embed(
     )
 
 
-def posterior_parameters(
+def posteriors(
     model: ProductSpaceVAE, images: Split, index: torch.Tensor
-) -> Iterator[PosteriorParameters]:
-    """The posterior parameters of the images at `index`, a batch at a time."""
+) -> Iterator[ProductDistribution]:
+    """The posteriors of the images at `index`, a batch at a time, without gradients."""
     device = next(model.parameters()).device
-    for part in index.split(_BATCH):
-        yield model.posterior_parameters(images.images(part).to(device))
+    with torch.no_grad(), evaluating(model):
+        for part in index.split(_BATCH):
+            yield model.encode(images.images(part).to(device))
+
+
+def mean_directions(
+    model: ProductSpaceVAE, images: Split, index: torch.Tensor
+) -> NDArray[np.float32]:
+    """The mean directions and means of the images at `index`, shape (len(index), ambient)."""
+    batches = posteriors(model, images, index)
+    loc = [posterior_parameters(posterior, model.space).loc for posterior in batches]
+    directions: NDArray[np.float32] = torch.cat(loc).cpu().numpy()
+    return directions
 
 
 def check_format(path: Path) -> None:
-    """Refuse a file name that no format of ours ends in.
+    """Refuse a file name whose ending is no format of embeddings.
 
     Raises:
         ConfigError: if it does not end in .npz, .safetensors or .csv.
@@ -117,7 +129,7 @@ def check_format(path: Path) -> None:
 
 
 def write_embeddings(embeddings: Embeddings, path: Path) -> None:
-    """Write embeddings in the format that the file's ending says, whole or not at all.
+    """Write embeddings atomically, in the format that the file's ending names.
 
     A .npz or .safetensors file holds `Embeddings.arrays`. A .csv file has a line for each image:
     `label`, then `loc_0`, `loc_1` and so on, `concentration_0`, `scale_0`, and `z_0_0`, `z_0_1` for

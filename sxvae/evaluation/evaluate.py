@@ -1,4 +1,4 @@
-"""The figures of a trained model."""
+"""The metrics of a trained model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 _BATCH = 100
-# A factor with a KL above this, in nats, carries something of the image.
+# A factor with a KL above this, in nats, counts as active.
 ACTIVE_KL = 0.01
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of a model on a split, nats per image.
+    """The metrics of a model on a split, nats per image.
 
     Attributes:
         log_likelihood: the importance-weighted estimate [4], mean over the images.
@@ -36,16 +36,16 @@ class Evaluation:
         kl_per_factor: KL(q(z given x), p(z)) in the factors' order.
         concentration_per_factor: the mean concentration, in the factors' order; None for a
             Euclidean factor.
-        effective_sample_size: of the importance weights, (sum of them)^2 / sum of their squares,
-            mean over the images: between 1 and `samples`.
+        effective_sample_size: (sum of the importance weights)^2 / sum of their squares, from 1 to
+            `samples`, mean over the images.
         active_factors: how many factors have a KL above 0.01 nat.
-        images: how many.
+        images: the number of images.
         samples: importance samples per image.
         seed: of the posterior draws.
         split: "train", "validation" or "test".
-        binarization: how the images evaluated became binary: "fixed" (once, with a constant seed),
+        binarization: how the images became binary: "fixed" (once, with a constant seed),
             or "none" where they were binary already.
-        checkpoint: where the model was read; empty if it was not.
+        checkpoint: the file of the model; empty if there was none.
         dataset: the data set's name.
     """
 
@@ -72,11 +72,11 @@ class Evaluation:
 
 
 def prepare_data(model: ProductSpaceVAE, data: ImageData) -> ImageData:
-    """The data as the model's likelihood takes them.
+    """Check the images' shape and set the binarisation that the likelihood needs.
 
     Raises:
-        DataError: if the images' shape is not the model's, or a Bernoulli likelihood is to have
-            images that are neither binary nor binarised.
+        DataError: if the images' shape is not the model's, or the likelihood is Bernoulli and the
+            images are neither binary nor binarised.
     """
     if data.image_shape != model.settings.input_shape:
         raise DataError(
@@ -107,15 +107,15 @@ def evaluate(
         samples: importance samples per image.
         seed: of the posterior draws only.
         limit: take the first so many images.
-        memory: what decoding may take at a time, in MiB. The draws do not depend on it.
-        checkpoint: noted in the result.
+        memory: what decoding may take at a time, in MiB; the draws do not depend on it.
+        checkpoint: the file of the model, for the result.
         on_progress: called with the images done and all images; where the samples of a batch of
             images are decoded in several parts, the images done are a fraction.
 
     Raises:
         ConfigError: if `samples`, `limit` or `memory` is below 1.
         DataError: if the images' shape is not the model's.
-        NumericalError: if a figure is not finite.
+        NumericalError: if a metric is not finite.
     """
     for name, value in (("samples", samples), ("limit", limit), ("memory", memory)):
         if value is not None and value < 1:
@@ -157,21 +157,21 @@ def evaluate(
 def _reporting(
     on_progress: Callable[[float, int], None] | None, batch: slice, count: int
 ) -> Callable[[float], None] | None:
-    """From the fraction of a batch that is done to the images done."""
+    """Report the images done from the fraction of a batch that is done."""
     if on_progress is None:
         return None
     return lambda fraction: on_progress(batch.start + fraction * (batch.stop - batch.start), count)
 
 
 def _standard_error(values: Tensor) -> float:
-    """Of the mean; a single value says nothing about its own spread, so its error is 0."""
+    """The standard error of the mean; 0 for a single value, whose spread is not known."""
     return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
 def _in_factor_order(model: ProductSpaceVAE, concentrations: list[float]) -> list[float | None]:
     """The spheres' concentrations in the factors' order, None for Euclidean factors."""
-    left = iter(concentrations)
-    return [next(left) if factor.is_sphere else None for factor in model.space.factors]
+    remaining = iter(concentrations)
+    return [next(remaining) if factor.is_sphere else None for factor in model.space.factors]
 
 
 def _refuse_non_finite(terms: ImportanceTerms) -> None:

@@ -1,4 +1,4 @@
-"""How much of the labels a latent space holds: nearest neighbours of few labelled images."""
+"""Accuracy of predicting labels from few labelled latent codes, by nearest neighbours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from sxvae.config import SplitName
-from sxvae.data import ImageData, Split
+from sxvae.data import ImageData
 from sxvae.errors import ConfigError, DataError
-from sxvae.evaluation.embeddings import posterior_parameters
+from sxvae.evaluation.embeddings import mean_directions
 from sxvae.evaluation.evaluate import prepare_data
-from sxvae.models.vae import ProductSpaceVAE, evaluating
+from sxvae.models.vae import ProductSpaceVAE
 
 LABELLED = (100, 600, 1_000)
 NEIGHBOURS = 5
@@ -37,7 +37,7 @@ def probe(
         model: on the device to use.
         data: the data set, with labels.
         split: whose labels are predicted, "test" or "validation".
-        limit: take its first so many images.
+        limit: the number of its images, taken from the beginning; all if None.
 
     Returns:
         JSON-ready: "neighbours", "draws", "images", and "accuracy": for each number of labels the
@@ -56,15 +56,15 @@ def probe(
     numbers = [number for number in LABELLED if number <= len(train)]
     count = len(target) if limit is None else min(limit, len(target))
     # NumPy guarantees this older generator's stream for good.
-    chance = np.random.RandomState(_SEED)
+    rng = np.random.RandomState(_SEED)
     draws = {
-        number: [chance.permutation(len(train))[:number] for _ in range(_DRAWS)]
-        for number in numbers
+        number: [rng.permutation(len(train))[:number] for _ in range(_DRAWS)] for number in numbers
     }
     used = np.unique(np.concatenate([index for indices in draws.values() for index in indices]))
     codes = np.empty((len(train), model.space.ambient), dtype=np.float32)
-    codes[used] = _means(model, train, used)
-    predicted, truth = _means(model, target, np.arange(count)), target.labels[:count].cpu().numpy()
+    codes[used] = mean_directions(model, train, torch.from_numpy(used))
+    predicted = mean_directions(model, target, torch.arange(count))
+    truth = target.labels[:count].cpu().numpy()
     labels = train.labels.cpu().numpy()
     parts = [slice(None), *(factor.slice for factor in model.space.factors)]
     accuracy = {}
@@ -88,7 +88,7 @@ def probe(
 
 
 def check_probe(data: ImageData, split: SplitName) -> None:
-    """Refuse what can't be probed, before any work starts.
+    """Refuse data that can't be probed, before any work starts.
 
     Raises:
         ConfigError: if the split is "train", of which the labelled images are.
@@ -105,13 +105,6 @@ def check_probe(data: ImageData, split: SplitName) -> None:
         raise DataError(
             f"a probe takes {LABELLED[0]} labelled training images, and there are {len(data.train)}"
         )
-
-
-def _means(model: ProductSpaceVAE, images: Split, index: NDArray[Any]) -> NDArray[np.float32]:
-    with torch.no_grad(), evaluating(model):
-        batches = posterior_parameters(model, images, torch.from_numpy(index))
-        means: NDArray[np.float32] = torch.cat([batch.loc for batch in batches]).cpu().numpy()
-    return means
 
 
 def _accuracy(

@@ -14,13 +14,27 @@ from pathlib import Path
 from sxvae.errors import OutputError
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Report a failure to write `path` in the block as one sentence.
+
+    Raises:
+        OutputError: if the block raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{path} can't be written ({reason}); choose another place") from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content`: a kill at any moment leaves the old file or the new one.
 
     Raises:
         OutputError: if the file can't be written; nothing is left behind.
     """
-    with _unwritable_said(path):
+    with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -104,7 +118,7 @@ def new_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> Iter
     """
     refuse_folder(path, force, is_ours)
     path = path.resolve()
-    with _unwritable_said(path), parents_made(path), _beside(path, "tmp") as staging:
+    with writing(path), parents_made(path), _beside(path, "tmp") as staging:
         filled = staging / path.name
         filled.mkdir()
         yield filled
@@ -152,14 +166,6 @@ def _beside(path: Path, suffix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _unwritable_said(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -177,7 +183,3 @@ def _flush(path: Path) -> None:
 def _flush_folder(folder: Path) -> None:
     if os.name == "posix":  # Windows can't open folders, and needs no flush of them
         _flush(folder)
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} can't be written ({error.strerror or error}); choose another place")

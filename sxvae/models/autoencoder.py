@@ -1,4 +1,4 @@
-"""A PyTorch model as pictures take it: NumPy in, NumPy out."""
+"""A PyTorch model with NumPy arrays in and out, as plotting uses it."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ _LINEAR_ABOVE = 50.0
 
 
 class PixelLikelihood(nn.Module):
-    """What the likelihoods share.
+    """The base class of the likelihoods.
 
     Attributes:
         outputs_per_channel: how many numbers the decoder gives for a channel of a pixel.
-        arrays_at_a_time: how many arrays as large as the decoder's outputs there are at most while
-            a log-likelihood is computed, themselves included.
+        arrays_at_a_time: the largest number of arrays of the outputs' size, the outputs included,
+            that exist while a log-likelihood is computed.
     """
 
     outputs_per_channel = 1

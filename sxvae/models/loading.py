@@ -1,4 +1,4 @@
-"""From a checkpoint to a model."""
+"""Load a model from a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def load(
 
     Args:
         path: a checkpoint, `best.safetensors` or `last.safetensors`.
-        device: where the model goes: "auto", "cpu" or "cuda".
-        encoder: needed if the model was built with your own: an instance to take the weights.
-        decoder: likewise.
+        device: of the model: "auto", "cpu" or "cuda".
+        encoder: an instance that takes the weights, needed if the model has your own networks.
+        decoder: as `encoder`.
 
     Raises:
         CheckpointError: if the file is missing, damaged, foreign or of a newer format.
@@ -51,7 +51,7 @@ def model_of(
     Raises:
         CheckpointError: if its tensors are not those of the model that its settings describe.
     """
-    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn and thrown away
+    with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced below
         model = ProductSpaceVAE.from_settings(
             checkpoint.settings.model, encoder=encoder, decoder=decoder
         )
@@ -65,10 +65,10 @@ def model_of(
 
 
 def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """NumPy arrays as tensors that own their memory."""
+    """Copy NumPy arrays into tensors."""
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors as NumPy arrays, wherever they live."""
+    """Tensors of any device as NumPy arrays."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}

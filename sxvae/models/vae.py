@@ -45,17 +45,17 @@ class ProductSpaceVAE(nn.Module):
         space: the latent space.
         input_shape: (C, H, W) of an image.
         hidden_dims: widths of an MLP encoder's layers; an MLP decoder mirrors them.
-        encoder: "mlp", "cnn" (gated convolutions), or your own module, from (batch, C, H, W) to
+        encoder: "mlp", "cnn" (gated convolutions), or a custom module, from (batch, C, H, W) to
             (batch, features).
-        decoder: "mlp", "cnn", or your own module, from (batch, ambient) to the likelihood's outputs
+        decoder: "mlp", "cnn", or a custom module, from (batch, ambient) to the likelihood's outputs
             (batch, C, H, W); 256 C in place of C for a categorical one.
         likelihood: "bernoulli", "gaussian" or "categorical".
         gaussian_scale: the standard deviation of a Gaussian likelihood's pixels, or "learned".
         learn_radius: scale the decoder's input by a learned radius for each sphere.
 
     Raises:
-        ConfigError: if only one of encoder and decoder is your own, their shapes do not fit, or
-            settings contradict each other.
+        ConfigError: if only one of encoder and decoder is a custom module, their shapes do not
+            fit, or settings contradict each other.
 
     Example:
         >>> import torch
@@ -116,7 +116,7 @@ class ProductSpaceVAE(nn.Module):
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
     ) -> ProductSpaceVAE:
-        """Build the model that `settings` describe, with fresh weights.
+        """Build the model that `settings` describe, with freshly drawn weights.
 
         Raises:
             ConfigError: if the settings are of a model with the user's own networks, and these are
@@ -170,7 +170,7 @@ class ProductSpaceVAE(nn.Module):
         Args:
             x: images in [0, 1], shape (batch, C, H, W).
             kl_weight: the weight of the KL.
-            check_images: whether to look at them first; not needed where the data set's were.
+            check_images: whether to check their shape and range, which costs time at each step.
 
         Raises:
             DataError: if the images have another shape, or values outside [0, 1].
@@ -247,9 +247,9 @@ class ProductSpaceVAE(nn.Module):
         """`importance_log_likelihood` together with the ELBO's parts from the same draws.
 
         Args:
-            x: as there.
-            samples: as there.
-            memory: as there.
+            x: as for `importance_log_likelihood`.
+            samples: as for `importance_log_likelihood`.
+            memory: as for `importance_log_likelihood`.
             on_progress: called with the fraction of the samples that is decoded.
 
         Raises:
@@ -259,7 +259,7 @@ class ProductSpaceVAE(nn.Module):
         return importance_terms(self, x, samples, memory=memory, on_progress=on_progress)
 
     def check_images(self, x: Tensor) -> None:
-        """Refuse what would broadcast or overflow to a wrong number.
+        """Refuse images of a shape or range that would give wrong numbers without an error.
 
         Raises:
             DataError: if the shape, the type or the range is wrong.
@@ -289,7 +289,7 @@ class ProductSpaceVAE(nn.Module):
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """A module in evaluation mode for the block, afterwards as it was before."""
+    """Put a module into evaluation mode for the block."""
     was_training = model.training
     model.eval()
     try:
@@ -309,7 +309,7 @@ def _features(encoder: nn.Module, input_shape: Sequence[int]) -> int:
 
 @torch.no_grad()
 def _dry_run(module: nn.Module, inputs: Tensor) -> Tensor:
-    """The module's outputs, with its state as it was (running statistics, dropout)."""
+    """The module's outputs in evaluation mode, which leaves its running statistics alone."""
     with evaluating(module):
         outputs: Tensor = module(inputs)
     return outputs

@@ -1,4 +1,4 @@
-"""The run directory: what lies where, and how a run or a checkpoint is found. Needs no PyTorch."""
+"""The run directory: its files, and how a run or a checkpoint is found. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from sxvae.config import RunSettings
-from sxvae.errors import CheckpointError, ConfigError, OutputError
+from sxvae.errors import CheckpointError, ConfigError
 from sxvae.io.atomic import (
     moved_aside,
     parents_made,
     refuse_folder,
     remove_temporaries,
     write_atomically,
+    writing,
 )
 
 CONFIG_VERSION = 1
@@ -52,7 +53,7 @@ class RunDirectory:
 
     @property
     def last(self) -> Path:
-        """All that resuming needs."""
+        """The model and everything else that resuming needs."""
         return self.path / "last.safetensors"
 
     @property
@@ -72,7 +73,7 @@ class RunDirectory:
 
     @property
     def evaluation(self) -> Path:
-        """The test figures of `best`."""
+        """The test metrics of `best`."""
         return self.path / "evaluation.json"
 
     @property
@@ -123,10 +124,8 @@ class RunDirectory:
         Raises:
             OutputError: if it can't be made.
         """
-        try:
+        with writing(self.samples):
             self.samples.mkdir(exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.samples} can't be written ({error.strerror})") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All complete lines, which are those of epochs 1, 2, 3 and so on.
@@ -151,7 +150,7 @@ class RunDirectory:
         return metrics
 
     def cut_back(self, epochs: int, restarts: int) -> None:
-        """Keep the lines of the first epochs and restarts; clear what a kill left half done.
+        """Keep the lines of the first epochs and restarts; delete what a kill left half written.
 
         Raises:
             CheckpointError: if one of the epochs' lines is missing or damaged.
@@ -165,26 +164,23 @@ class RunDirectory:
             raise CheckpointError(f"{self.metrics} lacks epochs that {self.last} has seen")
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """The figures of evaluation.json, None if there are none that can be read."""
+        """The metrics of evaluation.json; None if there are none that can be read."""
         try:
-            figures = json.loads(self.evaluation.read_bytes())
+            metrics = json.loads(self.evaluation.read_bytes())
         except (OSError, ValueError):
             return None
-        return figures if isinstance(figures, dict) and "log_likelihood" in figures else None
+        return metrics if isinstance(metrics, dict) and "log_likelihood" in metrics else None
 
-    def write_evaluation(self, figures: dict[str, Any]) -> None:
+    def write_evaluation(self, metrics: dict[str, Any]) -> None:
         """Write evaluation.json."""
-        write_atomically(self.evaluation, (json.dumps(figures, indent=2) + "\n").encode())
+        write_atomically(self.evaluation, (json.dumps(metrics, indent=2) + "\n").encode())
 
 
 def _append_line(path: Path, content: dict[str, Any]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(content) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"{path} can't be written ({error.strerror})") from error
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(content) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def is_run(path: Path) -> bool:
@@ -197,7 +193,7 @@ def is_run(path: Path) -> bool:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """config.json as parsed, checked to be of ours.
+    """The content of a config.json, checked to be one of ours.
 
     Raises:
         ConfigError: if it is missing, not JSON, not ours, or of a newer format.
@@ -240,14 +236,14 @@ def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool
 
 
 def _plain(label: str) -> str:
-    """The name of a user's file or folder as the beginning of a run's."""
+    """A data set's label with only those characters that a run's name may have."""
     plain = re.sub(r"[^\w.+-]+", "_", label).lstrip("._-")
     return plain.encode()[:80].decode(errors="ignore") or "images"
 
 
 @contextlib.contextmanager
 def created(run: RunDirectory, force: bool) -> Iterator[None]:
-    """Make the run's folder; in the block, write what it must hold to count.
+    """Make the run's folder; the block writes the files that make it a run.
 
     An older run of that name is deleted after the block, and put back if the block raises.
 
@@ -255,12 +251,9 @@ def created(run: RunDirectory, force: bool) -> Iterator[None]:
         OutputError: if the folder exists and may not be replaced, or can't be made.
     """
     refuse_folder(run.path, force, is_run)
-    try:
-        with parents_made(run.path), moved_aside(run.path):
-            run.path.mkdir()
-            yield
-    except OSError as error:
-        raise OutputError(f"{run.path} can't be written ({error.strerror or error})") from error
+    with writing(run.path), parents_made(run.path), moved_aside(run.path):
+        run.path.mkdir()
+        yield
 
 
 def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:

@@ -1,4 +1,4 @@
-"""Who is told what happens in training."""
+"""Callbacks of a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sxvae.runs.directory import RunDirectory
 
 
 class Callbacks:
-    """Told what happens in training; every method does nothing until a subclass says otherwise."""
+    """Called as training goes on: a subclass overrides the methods that it needs."""
 
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
         """Training starts after `done` epochs; an epoch has `steps` steps."""
@@ -24,4 +24,4 @@ class Callbacks:
         """Training goes back to the end of an epoch; `restart` is its line of restarts.jsonl."""
 
     def evaluated(self, done: float, images: int) -> None:
-        """So many of the test images are evaluated, a batch's in fractions."""
+        """`done` of the test images are evaluated; fractions count images that are done in part."""

@@ -1,4 +1,4 @@
-"""Training: what starts it, goes on with it, and what it leaves."""
+"""Start a training, or resume one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from sxvae.evaluation.evaluate import prepare_data
 from sxvae.models.loading import model_of
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
-from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.runs.checkpoint import read_checkpoint
 from sxvae.runs.directory import RunDirectory, created, find_run, new_run, read_config
 from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
+from sxvae.training.state import TrainingState
 from sxvae.training.tensorboard import require_tensorboard
 
 __all__ = ["Callbacks", "Run", "fit", "initial_model", "resume"]
@@ -26,14 +27,14 @@ __all__ = ["Callbacks", "Run", "fit", "initial_model", "resume"]
 
 @dataclass(frozen=True)
 class Run:
-    """What training leaves.
+    """A trained run.
 
     Attributes:
         directory: the run's files.
         epochs: how many are done.
         stopped_early: whether the validation ELBO had stopped improving.
         history: one dictionary an epoch, as in metrics.jsonl.
-        evaluation: the test figures of the best model; None if none were asked for.
+        evaluation: the test metrics of the best model; None if none were asked for.
         was_finished: whether there was nothing left to do.
     """
 
@@ -69,9 +70,9 @@ def fit(
     given: dict[str, Any] | None = None,
     callbacks: Callbacks | None = None,
 ) -> Run:
-    """Train a model and keep the run under `runs_dir`: checkpoints, metrics, test figures.
+    """Train a model and keep the run under `runs_dir`: checkpoints, metrics, test metrics.
 
-    PyTorch's global random stream and thread count are afterwards as they were before.
+    PyTorch's global random state and thread count are afterwards as they were before.
 
     Args:
         model: trained in place; it ends on `device` with the last epoch's weights.
@@ -87,9 +88,9 @@ def fit(
         callbacks: told what happens.
 
     Raises:
-        ConfigError: if a setting can't be.
+        ConfigError: if a setting is invalid.
         DataError: if the images do not fit the model.
-        NumericalError: if a figure becomes non-finite; the last good epoch stays saved.
+        NumericalError: if a number is no longer finite; the last good epoch stays saved.
         OutputError: if the name exists, or a file can't be written.
     """
     config = config or TrainingSettings()
@@ -108,9 +109,9 @@ def fit(
         given = config.model_dump(exclude_defaults=True) if given is None else given
         with created(run, force):
             run.write_config(settings, given, started)
-            with trainer.own_stream():
+            with trainer.seeded_by_run():
                 trainer.save()
-        with trainer.own_stream():
+        with trainer.seeded_by_run():
             return _trained(trainer)
 
 
@@ -144,13 +145,13 @@ def resume(
         CheckpointError: if there is no such run, or a file of it is damaged or of another run.
         ConfigError: if `epochs` is less than what was planned.
         DataError: if the data set can't be had, or is another than before.
-        NumericalError: if a figure becomes non-finite.
+        NumericalError: if a number is no longer finite.
     """
     directory = find_run(run, Path(runs_dir))
     content = read_config(directory.config)
     stored = RunSettings.read(content)
     checkpoint = read_checkpoint(directory.last) if directory.last.is_file() else None
-    state = _state(checkpoint)
+    state = TrainingState() if checkpoint is None else TrainingState.read(checkpoint)
     if checkpoint is not None and checkpoint.settings.model != stored.model:
         raise CheckpointError(f"{directory.config} describes another model than {directory.last}")
     settings = stored if epochs is None else _with_epochs(stored, epochs)
@@ -167,12 +168,12 @@ def resume(
         model = initial_model(settings)
     data = prepare_data(model, data)
     callbacks = callbacks or Callbacks()
-    _announce(callbacks, directory, settings, state["epoch"], data)
-    with threads_set(threads or state["threads"]) as in_force:
+    _announce(callbacks, directory, settings, state.epoch, data)
+    with threads_set(threads or state.threads) as in_force:
         trainer = Trainer(
             model, data, settings, directory, resolve_device(device), in_force, callbacks
         )
-        with trainer.own_stream():
+        with trainer.seeded_by_run():
             if checkpoint is not None:
                 trainer.restore(checkpoint)
             directory.cut_back(trainer.epoch, trainer.restarts)
@@ -186,25 +187,15 @@ def resume(
 def _announce(
     callbacks: Callbacks, run: RunDirectory, settings: RunSettings, done: int, data: ImageData
 ) -> None:
-    """Say that training starts; making the optimiser, which comes next, takes PyTorch seconds."""
+    """Say that training starts; PyTorch then needs seconds to import what an optimiser uses."""
     steps = -(-len(data.train) // settings.training.batch_size)
     callbacks.started(run, settings, done, steps)
 
 
 def _trained(trainer: Trainer) -> Run:
-    figures = trainer.train()
+    metrics = trainer.train()
     run = trainer.run
-    return Run(run, trainer.epoch, trainer.stopped_early, run.read_metrics(), figures)
-
-
-def _state(checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """The state of training in `last`; that of a beginning if there is none."""
-    if checkpoint is None:
-        return {"epoch": 0, "stopped_early": False, "threads": None}
-    state = checkpoint.metadata.get("state")
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{checkpoint.path} holds a model, but not the state of its training")
-    return state
+    return Run(run, trainer.epoch, trainer.stopped_early, run.read_metrics(), metrics)
 
 
 def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:
@@ -215,17 +206,17 @@ def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:
     return settings.model_copy(update={"training": training})
 
 
-def _is_finished(directory: RunDirectory, settings: RunSettings, state: dict[str, Any]) -> bool:
-    trained = state["stopped_early"] or state["epoch"] >= settings.training.epochs
+def _is_finished(directory: RunDirectory, settings: RunSettings, state: TrainingState) -> bool:
+    trained = state.stopped_early or state.epoch >= settings.training.epochs
     evaluated = settings.training.eval_samples == 0 or directory.read_evaluation() is not None
-    return bool(trained and evaluated and directory.best.is_file())
+    return trained and evaluated and directory.best.is_file()
 
 
-def _finished(directory: RunDirectory, state: dict[str, Any]) -> Run:
+def _finished(directory: RunDirectory, state: TrainingState) -> Run:
     return Run(
         directory,
-        state["epoch"],
-        state["stopped_early"],
+        state.epoch,
+        state.stopped_early,
         directory.read_metrics(),
         directory.read_evaluation(),
         was_finished=True,

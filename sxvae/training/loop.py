@@ -6,54 +6,39 @@ import contextlib
 import copy
 import dataclasses
 import math
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-import sxvae
 from sxvae.config import RunSettings
 from sxvae.data import ImageData
 from sxvae.errors import NumericalError, TrainingInterrupted
 from sxvae.evaluation.evaluate import evaluate
 from sxvae.models.loading import to_tensors
 from sxvae.models.vae import ProductSpaceVAE
-from sxvae.plotting import image_grid, save_png
 from sxvae.randomness import reseed, seeded
-from sxvae.runs.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae.runs.directory import RunDirectory
 from sxvae.training.callbacks import Callbacks
+from sxvae.training.checkpoints import CheckpointWriter
+from sxvae.training.early_stopping import EarlyStopping
 from sxvae.training.metrics import MeanMetrics
 from sxvae.training.objective import Objective, epoch_kl_weight, objective
-from sxvae.training.schedules import EarlyStopping, learning_rate
-from sxvae.training.state import (
-    Snapshot,
-    model_tensors,
-    restore_tensors,
-    restored_stopping,
-    training_tensors,
+from sxvae.training.pictures import draw_epoch
+from sxvae.training.restarts import (
+    NonFiniteError,
+    refuse_another,
+    refuse_non_finite,
+    restart_line,
 )
+from sxvae.training.schedules import learning_rate
+from sxvae.training.state import Snapshot, TrainingState, restore_tensors, training_tensors
 from sxvae.training.tensorboard import metrics_log
 from sxvae.training.validation import validate
-
-_PICTURED = 16
-
-
-class _NonFiniteError(NumericalError):
-    """A step or an epoch of which a figure is not finite.
-
-    Attributes:
-        numbers: what is known of it.
-    """
-
-    def __init__(self, cause: str, numbers: dict[str, Any]) -> None:
-        super().__init__(cause)
-        self.numbers = numbers
 
 
 class Trainer:
@@ -67,32 +52,30 @@ class Trainer:
         run: RunDirectory,
         device: torch.device,
         threads: int,
-        callbacks: Callbacks | None,
+        callbacks: Callbacks,
     ) -> None:
         self.model = model.to(device)
         self.data = data
-        self.settings = settings
         self.config = settings.training
         self.run = run
         self.device = device
         self.threads = threads
-        self.callbacks = callbacks or Callbacks()
+        self.callbacks = callbacks
+        self.checkpoints = CheckpointWriter(run, settings)
         self._parameters = list(model.parameters())
         self.optimizer = torch.optim.Adam(self._parameters, lr=self.config.lr, fused=True)
         self.stopping = EarlyStopping(
             self.config.burn_in, self.config.look_ahead, self.config.min_improvement
         )
         self.epoch = 0
-        self.saved = 0
         self.restarts = 0
         self.metrics: dict[str, Any] | None = None
-        self._good: Snapshot | None = None
-        self._written: Snapshot | None = None
+        self._good: Snapshot | None = None  # the last epoch whose numbers were all finite
         self.images = data.for_training().to(device)
         self.validation = data.for_evaluation("validation").to(device)
 
-    def own_stream(self) -> contextlib.AbstractContextManager[None]:
-        """The random stream of the run's seed."""
+    def seeded_by_run(self) -> contextlib.AbstractContextManager[None]:
+        """In the block random numbers come from the run's seed."""
         return seeded(self.config.seed, "training", self.device)
 
     @property
@@ -104,10 +87,10 @@ class Trainer:
         """Train until the last epoch or an early stop, then evaluate the best model.
 
         Returns:
-            The test figures; None if none are asked for.
+            The test metrics; None if none are asked for.
 
         Raises:
-            NumericalError: if a figure is not finite, and stays so over all restarts.
+            NumericalError: if a number is not finite, and stays so over all restarts.
             TrainingInterrupted: after Ctrl-C; the last complete epoch is saved.
         """
         try:
@@ -117,25 +100,25 @@ class Trainer:
                 while self.epoch < self.config.epochs and not self.stopped_early:
                     self._run_epoch_or_restart(log)
             if self.stopping.best_epoch is None:
-                self._save_best(self.metrics)
-            self._save_good()
+                self.checkpoints.write_best(self.model, self.epoch, self.metrics)
+            self.checkpoints.write_last(self._good)
             return self._evaluate_best() if self.config.eval_samples else None
         except NumericalError as error:
-            self._save_good()
+            self.checkpoints.write_last(self._good)
             raise NumericalError(
-                f"after {self.saved} epochs, which are saved in {self.run.last}: {error}; train "
-                "again with a lower --lr, --max-grad-norm 1 or a longer --kl-warmup"
+                f"after {self.checkpoints.saved_epochs} epochs, which are saved in "
+                f"{self.run.last}: {error}; train again with a lower --lr, --max-grad-norm 1 or a "
+                "longer --kl-warmup"
             ) from error
         except KeyboardInterrupt:
-            self._save_good()
-            raise TrainingInterrupted(self.run.name, self.saved) from None
+            self.checkpoints.write_last(self._good)
+            raise TrainingInterrupted(self.run.name, self.checkpoints.saved_epochs) from None
 
     def _run_epoch_or_restart(self, log: Callable[[dict[str, Any]], None]) -> None:
         try:
             metrics = self._run_epoch()
         except NumericalError as error:
-            numbers = {"epoch": self.epoch + 1, "cause": str(error)}
-            self._restart(numbers | getattr(error, "numbers", {}), error)
+            self._restart(error)
         else:
             log(metrics)
             self.callbacks.epoch_ended(metrics)
@@ -145,29 +128,29 @@ class Trainer:
         metrics = {"epoch": self.epoch + 1, **self._learn()}
         validated = self._is_validated(self.epoch + 1)
         if validated:
-            figures = validate(self.model, self.validation, self.config)
-            metrics |= {f"val_{key}": value for key, value in figures.items()}
-        self._refuse_non_finite(metrics)
+            found = validate(self.model, self.validation, self.config)
+            metrics |= {f"val_{key}": value for key, value in found.items()}
+        refuse_non_finite(metrics, self.model)
         self.epoch += 1
         is_best = validated and self.stopping.update(self.epoch, metrics["val_elbo"])
         self.metrics = metrics
         if self.config.sample_every and self.epoch % self.config.sample_every == 0:
-            self._picture()
+            draw_epoch(self.model, self.validation, self.run, self.epoch, self.config.seed)
         # From here on the epoch counts. The order matters to a kill between any two: resuming
         # repeats what `last` does not know.
         self.run.append_metrics({**metrics, "seconds": round(time.perf_counter() - start, 3)})
         if is_best:
-            self._save_best(metrics)
+            self.checkpoints.write_best(self.model, self.epoch, metrics)
         self._good = self._snapshot()
         if self.epoch % self.config.save_every == 0:
-            self._save_good()
+            self.checkpoints.write_last(self._good)
         return metrics
 
     def _is_validated(self, epoch: int) -> bool:
         return epoch % self.config.val_every == 0 or epoch == self.config.epochs
 
     def _learn(self) -> dict[str, Any]:
-        """One pass over the training images; the figures are means over them."""
+        """One pass over the training images; the metrics are means over them."""
         self.model.train()
         config, means = self.config, MeanMetrics()
         rate = learning_rate(self.epoch, config.epochs, config.lr, config.lr_schedule)
@@ -190,13 +173,13 @@ class Trainer:
         try:
             terms = objective(self.model, x, self.epoch, self.config)
         except NumericalError as error:
-            raise _NonFiniteError(str(error), {"images": index.tolist()}) from error
+            raise NonFiniteError(str(error), {"images": index.tolist()}) from error
         for parameter in self._parameters:
             parameter.grad = None
         terms.loss.backward()
         norm = self._limited_gradient_norm()
         if not math.isfinite((terms.loss + norm).item()):
-            raise _NonFiniteError(
+            raise NonFiniteError(
                 "the loss or the gradient is not finite",
                 {
                     "loss": terms.loss.item(),
@@ -217,100 +200,55 @@ class Trainer:
             clip_grads_with_norm_(self._parameters, limit, norm)
         return norm
 
-    def _restart(self, numbers: dict[str, Any], error: NumericalError) -> None:
-        """Go back to the last good epoch, with chance that depends on the number of restarts.
+    def _restart(self, cause: NumericalError) -> None:
+        """Go back to the last good epoch, with random numbers that no earlier attempt had.
 
         Raises:
-            NumericalError: if there have been too many.
+            NumericalError: if there have been too many restarts.
         """
-        restarts = self.restarts + 1
-        if restarts > self.config.max_restarts:
-            times = "1 restart" if self.restarts == 1 else f"{self.restarts} restarts"
-            after = f", after {times}" if self.restarts else ""
-            raise NumericalError(f"{error}{after}") from error
+        restarts, failed = self.restarts + 1, self.epoch + 1
+        refuse_another(self.restarts, self.config.max_restarts, cause)
         assert self._good is not None  # training begins by saving
         self._restore(self._good)
         self.restarts = restarts
         reseed(self.config.seed, f"training, restart {restarts}", self.device)
         self._good = self._snapshot()
-        restart = _json_ready({"restart": restarts, "back_to_epoch": self.epoch, **numbers})
-        self.run.append_restart(restart)
-        self._save_good()
-        self.callbacks.restarted(restart)
-
-    def _refuse_non_finite(self, metrics: dict[str, Any]) -> None:
-        """Refuse an epoch that left figures or weights that are not finite.
-
-        Raises:
-            NumericalError: if it did.
-        """
-        bad = [name for name, value in metrics.items() if not np.isfinite(value).all()]
-        bad += [name for name, p in self.model.named_parameters() if not p.isfinite().all()]
-        if bad:
-            raise _NonFiniteError(f"no longer finite: {', '.join(bad)}", metrics)
+        line = restart_line(restarts, self.epoch, failed, cause)
+        self.run.append_restart(line)
+        self.checkpoints.write_last(self._good)
+        self.callbacks.restarted(line)
 
     def save(self) -> None:
         """Write `last` as things stand now."""
         self._good = self._snapshot()
-        self._save_good()
+        self.checkpoints.write_last(self._good)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take up the state that `save` wrote."""
-        metadata = checkpoint.metadata
-        self._good = Snapshot(checkpoint.tensors, metadata["state"], metadata.get("metrics"))
+        """Continue from the state that `save` wrote."""
+        self._good = self.checkpoints.written = Snapshot.read(checkpoint)
         self._restore(self._good)
-        self._written, self.saved = self._good, self.epoch
 
     def _snapshot(self) -> Snapshot:
-        state = {
-            "epoch": self.epoch,
-            "restarts": self.restarts,
-            "stopped_early": self.stopped_early,
-            "early_stopping": dataclasses.asdict(self.stopping),
-            "threads": self.threads,
-        }
-        return Snapshot(
-            training_tensors(self.model, self.optimizer, self.device), state, self.metrics
+        state = TrainingState(
+            self.epoch,
+            self.restarts,
+            self.threads,
+            dataclasses.replace(self.stopping),
+            self.metrics,
         )
+        return Snapshot(training_tensors(self.model, self.optimizer, self.device), state)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        self.epoch = snapshot.state["epoch"]
-        self.restarts = snapshot.state.get("restarts", 0)
-        stopping = {"validated": self.epoch, **snapshot.state["early_stopping"]}
-        self.stopping = restored_stopping(self.stopping, stopping)
-        self.metrics = snapshot.metrics
+        state = snapshot.state
+        assert state.early_stopping is not None  # or there would be no snapshot
+        self.epoch, self.restarts, self.metrics = state.epoch, state.restarts, state.metrics
+        self.stopping = dataclasses.replace(state.early_stopping)
         restore_tensors(snapshot.tensors, self.model, self.optimizer, self.device)
-
-    def _save_good(self) -> None:
-        """Write the last good epoch's state to `last`, if it is not there already."""
-        good = self._good
-        if good is None or good is self._written:
-            return
-        metadata = self._metadata("last", good.state["epoch"], good.metrics)
-        write_checkpoint(self.run.last, good.tensors, {**metadata, "state": good.state})
-        self._written, self.saved = good, good.state["epoch"]
-
-    def _save_best(self, metrics: dict[str, Any] | None) -> None:
-        metadata = self._metadata("best", self.epoch, metrics)
-        write_checkpoint(self.run.best, model_tensors(self.model), metadata)
-
-    def _metadata(self, kind: str, epoch: int, metrics: dict[str, Any] | None) -> dict[str, Any]:
-        return {
-            "kind": kind,
-            "epoch": epoch,
-            "metrics": metrics,
-            "settings": self.settings.model_dump(mode="json"),
-            "versions": {
-                "sxvae": sxvae.__version__,
-                "torch": str(torch.__version__),
-                "python": platform.python_version(),
-            },
-        }
 
     def _evaluate_best(self) -> dict[str, Any]:
         best = copy.deepcopy(self.model)
         best.load_state_dict(to_tensors(read_checkpoint(self.run.best).part("model")))
-        figures = evaluate(
+        metrics = evaluate(
             best,
             self.data,
             samples=self.config.eval_samples,
@@ -318,26 +256,5 @@ class Trainer:
             checkpoint=str(self.run.best),
             on_progress=self.callbacks.evaluated,
         ).as_dict()
-        self.run.write_evaluation(figures)
-        return figures
-
-    @torch.no_grad()
-    def _picture(self) -> None:
-        """Originals, their reconstructions and prior samples, a row each."""
-        self.model.eval()
-        x = self.validation.images(slice(0, _PICTURED))
-        with seeded(self.config.seed, "pictures", self.device):
-            prior = self.model.decode(self.model.prior().sample((len(x),))).mean
-        images = torch.cat([x, self.model.decode(self.model.encode(x).mode).mean, prior])
-        self.run.make_samples()
-        picture = image_grid(images.cpu().numpy(), columns=len(x))
-        save_png(picture, self.run.samples / f"epoch-{self.epoch:04d}.png")
-
-
-def _json_ready(value: Any) -> Any:  # noqa: ANN401
-    """Numbers that JSON does not know as texts: "nan", "inf"."""
-    if isinstance(value, dict):
-        return {key: _json_ready(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json_ready(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        self.run.write_evaluation(metrics)
+        return metrics

@@ -9,7 +9,10 @@ from torch import Tensor
 
 
 class MeanMetrics:
-    """What batches came to, kept on the device and summed in the end: no step waits for it."""
+    """The metrics of many batches, kept on the device until their means are asked for.
+
+    So no training step waits for a transfer from the device.
+    """
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""What a training step minimises."""
+"""The loss that a training step minimises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sxvae.training.schedules import kl_weight
 
 
 class Objective(NamedTuple):
-    """The loss of a batch and what it is made of, nats per image.
+    """The loss of a batch and its parts, nats per image.
 
     Attributes:
         loss: shape ().
@@ -29,8 +29,8 @@ def objective(model: ProductSpaceVAE, x: Tensor, epoch: int, config: TrainingSet
     """The loss of a batch in an epoch (counted from 0); its images are not checked again.
 
     The negative ELBO with the KL's weight of that epoch. With `config.kl_target` the mean of
-    |weight * KL - target| takes the place of the weighted KL, and is 0 while the KL is frozen; with
-    `config.train_samples` above 1 the importance-weighted bound [4] takes the ELBO's.
+    |weight * KL - target| replaces the weighted KL, and is 0 while the KL is frozen; with
+    `config.train_samples` above 1 the importance-weighted bound [4] replaces the ELBO.
     """
     weight = epoch_kl_weight(epoch, config)
     if config.train_samples > 1:

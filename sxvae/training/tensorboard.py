@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sxvae.errors import ConfigError, OutputError
+from sxvae.errors import ConfigError
+from sxvae.io.atomic import writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -32,11 +33,11 @@ def require_tensorboard() -> None:
 def metrics_log(
     folder: Path, done: int, wanted: bool
 ) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Yield what logs an epoch's metrics, as lines of metrics.jsonl; nothing if not wanted.
+    """Yield a function that logs an epoch's metrics; it does nothing if logging is not wanted.
 
     Args:
         folder: where the event files go.
-        done: the epochs that are done: what is logged of later ones is superseded.
+        done: how many epochs are done; what an earlier process logged of later ones is replaced.
         wanted: whether to log at all.
 
     Raises:
@@ -47,30 +48,22 @@ def metrics_log(
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with _unwritable_said(folder):
+    with writing(folder):
         writer = SummaryWriter(str(folder), purge_step=done + 1)
     try:
         yield lambda metrics: _add(writer, folder, metrics)
     finally:
-        with _unwritable_said(folder):
+        with writing(folder):
             writer.close()
-
-
-@contextlib.contextmanager
-def _unwritable_said(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{folder} can't be written ({error.strerror or error})") from error
 
 
 def _add(writer: SummaryWriter, folder: Path, metrics: dict[str, Any]) -> None:
     epoch = metrics["epoch"]
-    with _unwritable_said(folder):
+    with writing(folder):
         for name, value in metrics.items():
             if isinstance(value, list):
-                for place, entry in enumerate(value):
-                    writer.add_scalar(f"{name}/{place}", entry, epoch)
+                for index, entry in enumerate(value):
+                    writer.add_scalar(f"{name}/{index}", entry, epoch)
             elif name != "epoch":
                 writer.add_scalar(name, value, epoch)
         writer.flush()

@@ -1,4 +1,4 @@
-"""The figures of the validation images, which choose the best epoch."""
+"""The metrics of the validation images, which choose the best epoch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _BATCH = 1_000
 
 @torch.no_grad()
 def validate(model: ProductSpaceVAE, images: Split, config: TrainingSettings) -> dict[str, Any]:
-    """The validation ELBO and its parts, with weight 1, at the same noise in every epoch.
+    """The validation ELBO and its parts, with weight 1 and the same random numbers each epoch.
 
     Args:
         model: put into evaluation mode.
-        images: as the likelihood takes them, on the model's device.
-        config: the seed, and how many importance samples a log-likelihood takes if one is wanted.
+        images: binarised for evaluation if the likelihood needs that, on the model's device.
+        config: its seed, and its number of importance samples of the log-likelihood.
 
     Returns:
         "elbo", "reconstruction", "kl", "kl_per_factor" and, if wanted, "log_likelihood": means over
@@ -42,9 +42,9 @@ def validate(model: ProductSpaceVAE, images: Split, config: TrainingSettings) ->
                 x = images.images(slice(start, start + _BATCH))
                 estimates = model.importance_log_likelihood(x, config.val_log_likelihood)
                 log_likelihood += estimates.sum().item()
-    figures = means.means()
-    del figures["loss"]
-    figures = {"elbo": figures["reconstruction"] - figures["kl"], **figures}
+    metrics = means.means()
+    del metrics["loss"]
+    metrics = {"elbo": metrics["reconstruction"] - metrics["kl"], **metrics}
     if config.val_log_likelihood:
-        figures["log_likelihood"] = log_likelihood / len(images)
-    return figures
+        metrics["log_likelihood"] = log_likelihood / len(images)
+    return metrics

@@ -19,12 +19,12 @@ def encode(
     out: Annotated[
         Path, typer.Option(help="The file to write: .npz, .safetensors or .csv.")
     ] = Path("embeddings.npz"),
-    split: Annotated[SplitName, typer.Option(help="Which images.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Split of the data set.")] = "test",
     samples: Annotated[
         int, typer.Option(min=0, help="Posterior draws for each image, in the array z.")
     ] = 0,
     limit: options.Limit = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the posterior draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the posterior draws.")] = 0,
     force: options.ReplaceFile = False,
     data_dir: options.DataDir = None,
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
@@ -33,7 +33,7 @@ def encode(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write where a model puts images: mean directions, concentrations, labels, posterior draws."""
+    """Write embeddings of images: mean directions, concentrations, labels, posterior draws."""
     refuse_existing(out, force)
     path = find_checkpoint(checkpoint, runs_dir)
     if checkpoint is None:

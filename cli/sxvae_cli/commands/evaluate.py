@@ -14,7 +14,7 @@ from sxvae.config import DECODING_MEMORY, SplitName
 from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import as_clock, print_json, remarks, say
-from sxvae_cli.figures import print_figures
+from sxvae_cli.metrics_table import print_metrics
 
 # An evaluation that takes longer says in a log how far it is.
 _SECONDS_BETWEEN_LINES = 30.0
@@ -22,16 +22,16 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 def evaluate(
     checkpoint: options.Checkpoint = None,
-    samples: Annotated[int, typer.Option(min=1, help="Importance samples an image.")] = 500,
-    split: Annotated[SplitName, typer.Option(help="Which images.")] = "test",
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples per image.")] = 500,
+    split: Annotated[SplitName, typer.Option(help="Split of the data set.")] = "test",
     limit: options.Limit = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the posterior draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the posterior draws.")] = 0,
     memory: Annotated[
         int,
         typer.Option(
             min=1,
             metavar="MIB",
-            help="What decoding the samples may take at a time, in MiB; the draws stay the same.",
+            help="Memory for decoding samples, in MiB. The random draws do not depend on it.",
         ),
     ] = DECODING_MEMORY,
     probe: Annotated[
@@ -51,8 +51,8 @@ def evaluate(
 ) -> None:
     """Measure a model: importance-weighted log-likelihood with its standard error, ELBO and KL.
 
-    Under a Bernoulli likelihood images are binarised once with a constant seed, so that everybody's
-    figure means the same.
+    Under a Bernoulli likelihood images are binarised once with a constant seed, so that metrics
+    of different people compare.
     """
     path = find_checkpoint(checkpoint, runs_dir)
     if checkpoint is None:
@@ -69,7 +69,7 @@ def evaluate(
 
         check_probe(data, split)
     with threads_set(threads), _progress(quiet) as on_progress:
-        figures = measure(
+        metrics = measure(
             model,
             data,
             split=split,
@@ -83,16 +83,16 @@ def evaluate(
         if probe:
             from sxvae.evaluation.probe import probe as nearest_neighbours
 
-            figures["probe"] = nearest_neighbours(model, data, split=split, limit=limit)
+            metrics["probe"] = nearest_neighbours(model, data, split=split, limit=limit)
     if json:
-        print_json(figures)
+        print_json(metrics)
     else:
-        print_figures(figures)
+        print_metrics(metrics)
 
 
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[float, int], None]]:
-    """A bar on a terminal, a line now and then in a log."""
+    """Show a bar on a terminal, and a line every half minute in a log."""
     if quiet:
         yield lambda done, images: None
     elif not remarks.is_terminal:
@@ -104,7 +104,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[float, int], None]]:
 
 
 def _lines() -> Callable[[float, int], None]:
-    """Say how far an evaluation is and how long it will take, but not often."""
+    """Print lines on how far an evaluation is and how long it will take."""
     start = last = time.monotonic()
 
     def report(done: float, images: int) -> None:

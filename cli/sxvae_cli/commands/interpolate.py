@@ -52,7 +52,7 @@ def interpolate(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Draw the way from one code to another: a row for each factor that moves alone, then all."""
+    """Draw the path from one code to another: a row for each factor that moves alone, then all."""
     check_picture(out, force)
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import interpolation

@@ -21,7 +21,7 @@ def report(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Put a run's figures, settings and pictures into one HTML file that needs no other."""
+    """Put a run's metrics, settings and pictures into one HTML file that needs no other."""
     refuse_existing(out, force)
     chosen = chosen_run(run, runs_dir, quiet)
     with opened(str(chosen.path), runs_dir, device, threads, quiet) as model:

@@ -16,7 +16,7 @@ from sxvae.settings import RUN
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, remarks, say
 from sxvae_cli.errors import InterruptedCommandError
-from sxvae_cli.figures import print_figures
+from sxvae_cli.metrics_table import print_metrics
 from sxvae_cli.setting_options import flag, with_settings
 from sxvae_cli.training_settings import settings_of
 
@@ -198,6 +198,6 @@ def _print(run: Run, json: bool, quiet: bool) -> None:
             }
         )
     elif run.evaluation is not None:
-        print_figures(run.evaluation)
+        print_metrics(run.evaluation)
     else:
         print_line(str(run.directory.path))
