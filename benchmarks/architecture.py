@@ -33,6 +33,7 @@ ROOMS = {
     "plotting": "pictures, report",
     "io": "atomic writes, array files",
     "config": "settings of a run",
+    "settings": "base of settings",
     "spaces": "product space",
     "distributions": "densities, samplers, KL",
     "kernels": "compiled by Numba",
@@ -61,7 +62,10 @@ EXPORT = [
 _INK, _LINE = "#1c1c1c", "#5f6368"
 _PACKAGE, _WITH_TORCH, _WITHOUT_TORCH = "#dcdfe3", "#f6d5bd", "#cfe3f2"
 # The rooms that the contract keeps free of PyTorch, and those below it that never import it.
-_NO_TORCH = {"runs", "plotting", "io", "config", "spaces", "kernels", "errors", "sxvae_runtime"}
+_NO_TORCH = {
+    *("runs", "plotting", "io", "config", "settings", "spaces", "kernels", "errors"),
+    "sxvae_runtime",
+}
 # Inches.
 _WIDTH, _ROW, _GAP, _FLOW_HEIGHT = 6.75, 0.42, 0.08, 1.34
 
