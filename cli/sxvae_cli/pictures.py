@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from sxvae.plotting.image_files import Images
+    from sxvae.io.image_arrays import LabelledImages
 
 
 def check_picture(out: Path, force: bool) -> None:
@@ -47,22 +47,24 @@ def places(factors: list[int] | None) -> list[int] | None:
     return [number - 1 for number in sorted(set(factors))] if factors else None
 
 
-def starting_codes(source: Source, images: Images | None, n: int, seed: int) -> NDArray[Any]:
+def starting_codes(
+    source: Source, images: LabelledImages | None, n: int, seed: int
+) -> NDArray[Any]:
     """The mean codes of the first images, or prior draws where there are no images; (n, ambient).
 
     Raises:
         NumericalError: if a code is not finite.
     """
-    from sxvae.plotting.autoencoder import finite_codes
+    from sxvae.plotting.autoencoder import encode_images
 
     if images is None:
         return source.autoencoder.sample_prior(n, seed=seed + 1)  # seed draws what replaces them
-    return finite_codes(source.autoencoder, images.x[:n])[0]
+    return encode_images(source.autoencoder, images.x[:n])[0]
 
 
 def end_codes(
     source: Source,
-    images: Images | None,
+    images: LabelledImages | None,
     indices: tuple[int | None, int | None],
     seed: int,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -72,7 +74,7 @@ def end_codes(
         ConfigError: if there is no such image.
         NumericalError: if a code is not finite.
     """
-    from sxvae.plotting.autoencoder import finite_codes
+    from sxvae.plotting.autoencoder import encode_images
 
     draws = source.autoencoder.sample_prior(2, seed=seed)
     ends = []
@@ -89,5 +91,5 @@ def end_codes(
                 f"there is no image {index}: there are {len(images.x)}, counted from 0"
             )
         else:
-            ends.append(finite_codes(source.autoencoder, images.x[index : index + 1])[0][0])
+            ends.append(encode_images(source.autoencoder, images.x[index : index + 1])[0][0])
     return ends[0], ends[1]

@@ -15,8 +15,8 @@ from sxvae_cli.console import say
 from sxvae_runtime.manifest import MANIFEST
 
 if TYPE_CHECKING:
+    from sxvae.io.image_arrays import LabelledImages
     from sxvae.plotting import Autoencoder
-    from sxvae.plotting.image_files import Images
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Source:
 
     path: Path
     autoencoder: Autoencoder
-    own_split: Callable[[SplitName, str | None], Images] | None
+    own_split: Callable[[SplitName, str | None], LabelledImages] | None
 
     def images(
         self,
@@ -40,7 +40,7 @@ class Source:
         split: SplitName | None,
         data_dir: str | None,
         prior: bool = False,
-    ) -> Images | None:
+    ) -> LabelledImages | None:
         """The images of `file`, else of the model's own data set; None if there are neither.
 
         Args:
@@ -67,14 +67,14 @@ class Source:
                 "with --images or a bundle"
             )
         if file is not None:
-            from sxvae.plotting.image_files import read_images
+            from sxvae.io.image_arrays import read_images
 
             return read_images(file, tuple(self.autoencoder.input_shape))
         return None if self.own_split is None else self.own_split(split or "test", data_dir)
 
     def needed_images(
         self, file: Path | None, split: SplitName | None, data_dir: str | None
-    ) -> Images:
+    ) -> LabelledImages:
         """Like `images`, where there is no doing without.
 
         Raises:
@@ -119,18 +119,18 @@ def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
     import sxvae
     from sxvae.data import load_again
     from sxvae.evaluation.evaluate import prepare_data
+    from sxvae.io.image_arrays import LabelledImages
     from sxvae.models.autoencoder import TorchAutoencoder
-    from sxvae.plotting.image_files import Images
 
     model, settings = sxvae.load(path, device=device)
 
-    def own_split(split: SplitName, data_dir: str | None) -> Images:
+    def own_split(split: SplitName, data_dir: str | None) -> LabelledImages:
         """As the evaluation sees it."""
         loaded = load_again(settings.data, data_dir, lambda change: say(change, quiet))
         data = prepare_data(model, loaded)
         images = data.for_evaluation(split)
         labels = None if images.labels is None else images.labels.cpu().numpy()
-        return Images(images.images(slice(None)).cpu().numpy(), labels)
+        return LabelledImages(images.images(slice(None)).cpu().numpy(), labels)
 
     return Source(path, TorchAutoencoder(model), own_split)
 

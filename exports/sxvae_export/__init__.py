@@ -1,7 +1,7 @@
 """Export trained models as bundles that run without PyTorch."""
 
+from sxvae_export.accuracy_loss import AccuracyLoss
 from sxvae_export.bundle import Exported, export_bundle
-from sxvae_export.drift import Drift
 from sxvae_export.triton import write_model_repository
 
-__all__ = ["Drift", "Exported", "export_bundle", "write_model_repository"]
+__all__ = ["AccuracyLoss", "Exported", "export_bundle", "write_model_repository"]

@@ -1,4 +1,4 @@
-"""From a checkpoint to a bundle: a folder that an application can ship."""
+"""Export a checkpoint as a bundle, a folder that an application can ship."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sxvae.devices import resolve_device, threads_set
 from sxvae.io.atomic import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae_export.accuracy_loss import AccuracyLoss, measure_accuracy_loss, validation_images
 from sxvae_export.checks import (
     Parts,
     example_inputs,
@@ -28,9 +29,8 @@ from sxvae_export.checks import (
     largest_difference,
     parts_of,
 )
-from sxvae_export.drift import Drift, measure, validation_images
 from sxvae_export.graphs import OPSET, ports, to_onnx
-from sxvae_export.smaller import Form, refuse_form, smaller
+from sxvae_export.quantize import Precision, quantize, refuse_precision
 from sxvae_runtime.factors import Factor
 from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
 
@@ -41,16 +41,16 @@ class Exported:
 
     Attributes:
         path: the bundle.
-        largest_difference: between onnxruntime and PyTorch over 256 inputs and all graphs in
-            float32, relative to max(1, |value|).
-        files: their names and sizes in bytes.
-        drift: what a smaller form costs; None for float32.
+        largest_difference: the largest difference between onnxruntime's and PyTorch's outputs, over
+            256 inputs and all graphs in float32, relative to max(1, |value|).
+        files: the sizes of the bundle's files in bytes, by their names.
+        accuracy_loss: how much accuracy a lower precision costs; None for float32.
     """
 
     path: Path
     largest_difference: float
     files: dict[str, int]
-    drift: Drift | None = None
+    accuracy_loss: AccuracyLoss | None = None
 
 
 def export_bundle(
@@ -58,65 +58,65 @@ def export_bundle(
     out: str | Path,
     *,
     force: bool = False,
-    form: Form = "float32",
-    allow_drift: bool = False,
+    precision: Precision = "float32",
+    allow_accuracy_loss: bool = False,
     data_dir: str | None = None,
     on_change: Callable[[str], None] | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> Exported:
-    """Export a checkpoint's model as a bundle, checked before it appears at `out`.
+    """Export a checkpoint's model as a bundle, which is checked before it appears at `out`.
 
-    The same checkpoint and the same versions give the same bytes.
+    The same checkpoint and the same versions of the packages give the same bytes.
 
     Args:
-        checkpoint: a safetensors file of ours.
+        checkpoint: the checkpoint's path.
         out: the folder to write.
         force: replace an older bundle there.
-        form: of encoder and decoder: "float32", "int8" or "float16"; the last two are measured on
-            validation images of the run's data set. The sampler stays as it is.
-        allow_drift: write a smaller form even if it is over the bounds.
-        data_dir: the folder that holds the data set, if not the usual one.
-        on_change: told in a sentence if a path's images are no longer those of the run.
+        precision: "float32", "int8" or "float16", of encoder and decoder; the sampler stays in
+            float32. For the last two the accuracy loss is measured on validation images.
+        allow_accuracy_loss: accept a loss above the bounds.
+        data_dir: the folder that holds the data set; None for the run's own or the usual one.
+        on_change: called with a sentence if the images at a path differ from those of the run.
         device: where PyTorch's reference outputs are computed: "auto", "cpu" or "cuda".
-        threads: PyTorch's; left as they are if None.
+        threads: the number of PyTorch's threads; None leaves it as it is.
 
     Raises:
         CheckpointError: if the checkpoint can't be read.
-        ConfigError: if the model has its own networks or can't take the form, or there is no such
-            device.
-        DataError: if a smaller form is wanted and the validation images can't be had.
-        NumericalError: if the model's outputs are not finite, in float32 or in the smaller form.
-        OutputError: if `out` exists and may not be replaced or can't be written, the graphs'
-            outputs differ from PyTorch's by more than 1e-4, or a smaller form's from float32's by
-            more than the bounds.
+        ConfigError: if the model has custom networks, its networks gain nothing from the precision,
+            or there is no such device.
+        DataError: if the precision is lower and the validation images can't be loaded.
+        NumericalError: if the model's outputs are not finite, in float32 or the lower precision.
+        OutputError: if `out` exists and may not be replaced or can't be written, if the graphs'
+            outputs differ from PyTorch's by more than 1e-4, or if the accuracy loss is above the
+            bounds.
     """
     source = read_checkpoint(Path(checkpoint))
     model = model_of(source).eval()
-    refuse_form(form, source.settings.model)
+    refuse_precision(precision, source.settings.model)
     reference_device = resolve_device(device)
     target = Path(out)
     with threads_set(threads), new_folder(target, force, is_bundle) as folder:
         images = None
-        if form != "float32":
+        if precision != "float32":
             images = validation_images(source, model, data_dir, on_change)
         parts = parts_of(model)
         inputs = example_inputs(model, parts)
         protos = _graphs(parts, inputs)
         graphs = _serialised(protos)
         worst = largest_difference(graphs, parts, inputs, reference_device)
-        drift = None
+        loss = None
         if images is not None:
-            protos |= {name: smaller(protos[name], form) for name in ("encoder", "decoder")}
+            protos |= {name: quantize(protos[name], precision) for name in ("encoder", "decoder")}
             full, graphs = graphs, _serialised(protos)
-            drift = measure(full, graphs, images)
-            drift.refuse_large(allowed=allow_drift)
+            loss = measure_accuracy_loss(full, graphs, images)
+            loss.refuse_large(allowed=allow_accuracy_loss)
         for name, graph in graphs.items():
             (folder / f"{name}.onnx").write_bytes(graph)
         (folder / "golden.safetensors").write_bytes(save(golden_arrays(graphs, parts, inputs)))
-        _write_manifest(folder, source, protos, form, drift)
+        _write_manifest(folder, source, protos, precision, loss)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    return Exported(target, worst, files, drift)
+    return Exported(target, worst, files, loss)
 
 
 def _serialised(protos: Mapping[str, onnx.ModelProto]) -> dict[str, bytes]:
@@ -137,8 +137,8 @@ def _write_manifest(
     folder: Path,
     source: Checkpoint,
     protos: Mapping[str, onnx.ModelProto],
-    form: Form,
-    drift: Drift | None,
+    precision: Precision,
+    loss: AccuracyLoss | None,
 ) -> None:
     model, data = source.settings.model, source.settings.data
     content: dict[str, Any] = {
@@ -148,8 +148,9 @@ def _write_manifest(
         "preprocessing": "float32 in [0, 1]; uint8 is divided by 255; no further scaling",
         "binarization": data.binarization,
         "likelihood": model.likelihood,
-        "form": form,
-        "drift": None if drift is None else drift.as_dict(),
+        # Keys of format 1 keep their names: other programs read them.
+        "form": precision,
+        "drift": None if loss is None else loss.as_dict(),
         "graphs": {
             name: {
                 **_entry(folder / f"{name}.onnx"),

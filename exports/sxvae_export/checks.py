@@ -1,4 +1,4 @@
-"""A model's graphs on example inputs: checked against PyTorch, and written down for other hosts."""
+"""Run a model's graphs on example inputs: check them against PyTorch, and keep golden outputs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sxvae_export.graphs import DecoderGraph, EncoderGraph, Graph
 from sxvae_export.sampler import SamplerGraph
 
 _CHECKED_INPUTS = 256
-# A categorical likelihood has 256 numbers for a pixel, so that not all inputs are decoded at once.
+# Inputs are decoded in batches, because a categorical likelihood has 256 numbers for each pixel.
 _BATCH = 16
 _GOLDEN_INPUTS = 4
 _TOLERANCE = 1e-4
-# The golden file has the decoder's input z, and so another name for the sampler's output.
+# The sampler's output needs another name in the golden file, where z is the decoder's input.
 GOLDEN_NAMES = {"sampler": {"z": "sample"}}
 
 Parts = dict[str, Graph]
 
 
 def parts_of(model: ProductSpaceVAE) -> Parts:
-    """A model's graphs by their names."""
+    """The modules of a model that become graphs, by the graphs' names."""
     return {
         "encoder": EncoderGraph(model),
         "decoder": DecoderGraph(model),
@@ -40,7 +40,7 @@ def parts_of(model: ProductSpaceVAE) -> Parts:
 
 @torch.no_grad()
 def example_inputs(model: ProductSpaceVAE, parts: Parts) -> dict[str, Tensor]:
-    """Inputs of all graphs, half of the images binary; the sampler's posteriors are those of x."""
+    """Inputs of all graphs. Half of the images are binary; the sampler gets their posteriors."""
     space, count = model.space, _CHECKED_INPUTS
     with seeded(0, "export"):
         x = torch.rand(count, *model.settings.input_shape)
@@ -55,17 +55,20 @@ def example_inputs(model: ProductSpaceVAE, parts: Parts) -> dict[str, Tensor]:
 def largest_difference(
     graphs: Mapping[str, bytes], parts: Parts, inputs: Mapping[str, Tensor], device: torch.device
 ) -> float:
-    """Between onnxruntime's and PyTorch's outputs of all graphs, relative to max(1, |value|).
+    """The largest difference between onnxruntime's and PyTorch's outputs, over all graphs.
 
     Args:
-        graphs: serialised, by their names.
-        parts: the same in PyTorch; they are moved to the device.
-        inputs: of all of them.
+        graphs: the serialised graphs, by their names.
+        parts: the same as PyTorch modules, which are moved to the device.
+        inputs: example inputs of all graphs.
         device: where PyTorch computes.
+
+    Returns:
+        The difference relative to max(1, |value|).
 
     Raises:
         NumericalError: if an output is not finite.
-        OutputError: if it is above the tolerance.
+        OutputError: if the difference is above the tolerance.
     """
     return max(
         _difference_of(name, graphs[name], part.to(device), inputs, device)
@@ -106,7 +109,7 @@ def _outputs(
 
 
 def run_graph(content: bytes, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-    """All outputs of a serialised graph, by a plain onnxruntime session on the CPU."""
+    """Run a serialised graph in an onnxruntime session on the CPU, and return all its outputs."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [port.name for port in session.get_outputs()]
     count = len(next(iter(values.values())))
@@ -121,9 +124,9 @@ def run_graph(content: bytes, values: Mapping[str, NDArray[Any]]) -> dict[str, N
 def golden_arrays(
     graphs: Mapping[str, bytes], parts: Parts, inputs: Mapping[str, Tensor]
 ) -> dict[str, NDArray[np.float32]]:
-    """A few inputs and the graphs' outputs for them.
+    """The golden file's arrays: a few example inputs, and the graphs' outputs for them.
 
-    The sampler draws from the posteriors that the encoder gives for the images.
+    The sampler draws from the posteriors that the encoder graph gives for the images.
     """
     arrays = {
         name: inputs[name][:_GOLDEN_INPUTS].numpy()

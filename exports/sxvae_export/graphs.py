@@ -1,4 +1,4 @@
-"""From a model's parts to ONNX graphs."""
+"""Export the parts of a model as ONNX graphs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from sxvae.models.vae import ProductSpaceVAE
 from sxvae.spaces import PosteriorParameters
 
 OPSET = 20
-# Written down so that a newer exporter does not shut older runtimes out.
+# Set explicitly, because a newer exporter would write a version that older runtimes refuse.
 _IR_VERSION = 10
 
 
 class Graph(nn.Module):
-    """What becomes one ONNX graph: a tensor in for each of `inputs`, one out for each of `outputs`.
+    """A module that becomes one ONNX graph.
 
-    The first axis of all of them is the batch.
+    Attributes:
+        inputs: the names of its input tensors, whose first axis is the batch.
+        outputs: the names of its output tensors, likewise.
     """
 
     inputs: tuple[str, ...]
@@ -33,13 +35,14 @@ class Graph(nn.Module):
 
     @abc.abstractmethod
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """The outputs."""
+        """Map the inputs to the outputs."""
 
 
 class EncoderGraph(Graph):
-    """x (batch, C, H, W) to the posterior's parameters, those without entries left out.
+    """Maps x (batch, C, H, W) to the parameters of the posterior.
 
-    mean_direction (batch, ambient), concentration (batch, spheres) and scale (batch, scales).
+    These are mean_direction (batch, ambient), concentration (batch, spheres) and scale (batch,
+    scales). An output without entries is left out.
     """
 
     inputs = ("x",)
@@ -56,14 +59,14 @@ class EncoderGraph(Graph):
         self.outputs = tuple(name for name, width in widths.items() if width)
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """The parameters that have entries."""
+        """Map (x,) to the parameters that have entries."""
         (x,) = values
         parameters: PosteriorParameters = self.model.posterior_parameters(x)
         return tuple(value for value in parameters if value.shape[-1])
 
 
 class DecoderGraph(Graph):
-    """z (batch, ambient) to mean (batch, C, H, W), the likelihood's mean."""
+    """Maps z (batch, ambient) to mean (batch, C, H, W), the mean of the likelihood p(x given z)."""
 
     inputs = ("z",)
     outputs = ("mean",)
@@ -73,18 +76,18 @@ class DecoderGraph(Graph):
         self.model = model
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """The mean of p(x given z); z lies on unit spheres, a learned radius is in here."""
+        """Map (z,), points of unit spheres, to (mean,). A learned radius is part of the graph."""
         (z,) = values
         return (self.model.decode(z).mean,)
 
 
 def to_onnx(graph: Graph, examples: Sequence[Tensor], stamp: Mapping[str, str]) -> onnx.ModelProto:
-    """Export a graph with a dynamic batch, as one message without external data.
+    """Export a module as an ONNX graph with a dynamic batch and without external data.
 
     Args:
-        graph: on the CPU.
-        examples: its inputs, of at least two rows.
-        stamp: our metadata, put into the graph.
+        graph: the module, on the CPU.
+        examples: example inputs of at least two rows.
+        stamp: metadata to write into the graph.
 
     Raises:
         onnx.checker.ValidationError: if the result is no valid graph.
@@ -113,7 +116,7 @@ def to_onnx(graph: Graph, examples: Sequence[Tensor], stamp: Mapping[str, str]) 
 
 
 def ports(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
-    """Names, types and shapes, as the manifest has them; a text stands for a dynamic size."""
+    """The manifest's entries for inputs or outputs; a string stands for a dynamic size."""
     return [
         {
             "name": value.name,
@@ -125,7 +128,7 @@ def ports(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
 
 
 def _strip(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter noted for debugging: source paths, which differ between machines."""
+    """Remove the exporter's debugging notes, such as source paths that differ between machines."""
     graph = proto.graph
     del graph.metadata_props[:]
     graph.doc_string = ""
@@ -137,7 +140,7 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress reports and its own deprecation warnings off the terminal."""
+    """Silence the exporter's progress reports and its own deprecation warnings."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

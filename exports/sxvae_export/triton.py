@@ -1,4 +1,4 @@
-"""A bundle's graphs as a model repository of the Triton inference server."""
+"""Write a bundle's graphs as a model repository for the Triton inference server."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from typing import Any
 from sxvae.io.atomic import new_folder
 from sxvae_runtime.manifest import Graph, read_manifest
 
-# The server puts requests together up to so many rows.
+# The server joins requests into batches of at most so many rows.
 MAX_BATCH_SIZE = 256
 
 _MARK = "# Written by sxvae export."
 
 
 def write_model_repository(bundle: Path, out: Path, *, force: bool = False) -> Path:
-    """Write a folder that `tritonserver --model-repository` serves: a model for each graph.
+    """Write a folder for `tritonserver --model-repository`, with a model for each graph.
 
     Args:
-        bundle: what `export_bundle` wrote; every file of it is checked.
+        bundle: the bundle, whose files are all checked.
         out: the folder to write.
         force: replace an older repository of ours there.
 
     Raises:
         BundleError: if the bundle is damaged.
         OutputError: if `out` exists and may not be replaced, or can't be written.
+
+    Returns:
+        `out`.
     """
     graphs = read_manifest(bundle).graphs
     with new_folder(out, force, is_model_repository) as folder:
@@ -41,7 +44,7 @@ def write_model_repository(bundle: Path, out: Path, *, force: bool = False) -> P
 
 
 def is_model_repository(folder: Path) -> bool:
-    """Whether all that a folder holds are models that we wrote."""
+    """Whether everything in a folder is a model that we wrote."""
     return all(_is_ours(model / "config.pbtxt") for model in folder.iterdir())
 
 
@@ -53,7 +56,7 @@ def _is_ours(config: Path) -> bool:
 
 
 def _configuration(name: str, graph: Graph) -> str:
-    """The text form of a ModelConfig."""
+    """The configuration of one model, in the text format of Triton's ModelConfig."""
     lines = [
         _MARK,
         f"name: {json.dumps(name)}",
@@ -67,7 +70,7 @@ def _configuration(name: str, graph: Graph) -> str:
 
 
 def _ports(side: str, ports: Mapping[str, tuple[Any, ...]]) -> list[str]:
-    """A port in each line; the batch, which comes first, is the server's own."""
+    """A line for each input or output, without the batch axis, which the server adds itself."""
     return [
         f"{side} {{ name: {json.dumps(name)} data_type: TYPE_FP32 dims: {list(shape[1:])} }}"
         for name, shape in ports.items()

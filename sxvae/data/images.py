@@ -1,4 +1,4 @@
-"""Images in memory: splits, scaling and binarisation."""
+"""Data sets in memory: splits of images, scaled to [0, 1] and binarised where that is needed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.errors import DataError
 from sxvae.randomness import fresh_seed
 
-# Fixed masks do not depend on any run's seed, so that everybody's figures mean the same.
+# Fixed binarisation does not depend on a run's seed, so that metrics of different runs compare.
 _FIXED_SEEDS: dict[SplitName, int] = {"train": 1_001, "validation": 1_002, "test": 1_003}
 
 
 @dataclass(frozen=True)
 class Split:
-    """The images of one split, whole in memory.
+    """The images and labels of one split.
 
     Attributes:
-        pixels: shape (n, C, H, W); uint8 as stored, or floating point.
-        scale: the pixel value that stands for 1.
-        labels: integers, shape (n,), or None.
+        pixels: shape (n, C, H, W), uint8 as stored or floating point.
+        scale: the pixel value that stands for 1; dividing by it scales the images to [0, 1].
+        labels: integer classes, shape (n,), or None.
     """
 
     pixels: Tensor
@@ -37,11 +37,11 @@ class Split:
         return len(self.pixels)
 
     def images(self, index: Tensor | slice) -> Tensor:
-        """Images in [0, 1], float32, shape (batch, C, H, W)."""
+        """The images at `index`, scaled to [0, 1]: float32, shape (batch, C, H, W)."""
         return self.pixels[index].to(torch.float32) / self.scale
 
     def subset(self, index: Tensor | slice) -> Split:
-        """Some of the images with their labels, in the order of `index`."""
+        """The images and labels at `index`, in that order."""
         labels = None if self.labels is None else self.labels[index]
         return Split(self.pixels[index], self.scale, labels)
 
@@ -53,13 +53,14 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set: three splits of images of one shape, and how they become binary.
+    """A data set: three splits of images of one shape, with the settings that load them again.
 
     Attributes:
-        train: the images to learn from.
-        validation: those that choose the best model.
-        test: those that the reported figures are about.
-        settings: what loads the data set again; "custom" if handed over in Python.
+        train: the images that the model learns from.
+        validation: the images that choose the best model.
+        test: the images that the reported metrics are measured on.
+        settings: the settings that load the data set again, among them how images are binarised;
+            the data set's name is "custom" for images that are passed in from Python.
 
     Raises:
         DataError: if a split is empty, or images differ in shape or lie outside [0, 1].
@@ -81,15 +82,18 @@ class ImageData:
         return channels, height, width
 
     def split(self, name: SplitName) -> Split:
-        """A split by its name."""
+        """The split with this name."""
         split: Split = getattr(self, name)
         return split
 
     def for_likelihood(self, likelihood: Likelihood) -> ImageData:
-        """The same images as a likelihood takes them: only a Bernoulli one has them binarised.
+        """Set the binarisation that a likelihood needs.
+
+        A Bernoulli likelihood keeps the binarisation of the settings. Every other likelihood takes
+        the images as they are, which is "none".
 
         Raises:
-            DataError: if it is a Bernoulli likelihood, binarisation is "none" and the images are
+            DataError: if the likelihood is Bernoulli, binarisation is "none", and the images are
                 not binary.
         """
         if likelihood != "bernoulli":
@@ -101,31 +105,29 @@ class ImageData:
         return self
 
     def for_evaluation(self, name: SplitName) -> Split:
-        """A split binarised once with a constant seed: what a Bernoulli likelihood is evaluated on.
+        """A split for evaluation: as it is if binarisation is "none", else binarised once.
 
-        Where binarisation is "none" it is the split as it is.
-
-        An image is 1 in a pixel with the pixel's grey value as its probability. The mask depends on
-        the split and the images alone, on every machine.
+        Each pixel becomes 1 with its grey value as the probability. The seed is constant:
+        the result depends on the split's name and images alone, on every machine.
         """
         split = self.split(name)
         if self.settings.binarization == "none":
             return split
-        # NumPy guarantees this older generator's stream for good.
-        uniform = np.random.RandomState(_FIXED_SEEDS[name])
+        # NumPy guarantees that the numbers of this older generator never change.
+        rng = np.random.RandomState(_FIXED_SEEDS[name])
         pixels = split.pixels.cpu().numpy()
         binary = np.empty(pixels.shape, dtype=np.uint8)
         for start in range(0, len(pixels), 1_000):
             part = pixels[start : start + 1_000].astype(np.float64) / split.scale
-            binary[start : start + 1_000] = uniform.random_sample(part.shape) < part
+            binary[start : start + 1_000] = rng.random_sample(part.shape) < part
         return Split(torch.from_numpy(binary).to(split.pixels.device), 1.0, split.labels)
 
     def for_training(self) -> Split:
-        """The training images, binarised already where the mask is fixed."""
+        """The training images, already binarised if binarisation is "fixed"."""
         return self.for_evaluation("train") if self.settings.binarization == "fixed" else self.train
 
     def training_batch(self, split: Split, index: Tensor) -> Tensor:
-        """A batch as the model sees it, float32: binarised anew where that is "dynamic"."""
+        """A batch of training images, float32: binarised anew if binarisation is "dynamic"."""
         if self.settings.binarization != "dynamic":
             return split.images(index)
         if runs_compiled(split.pixels):
@@ -157,7 +159,7 @@ class ImageData:
 
 
 def _binarized(split: Split, index: Tensor) -> Tensor:
-    """Images drawn from grey ones in memory, in far less time than by `torch.bernoulli`."""
+    """Binary images on the CPU, by a compiled function that is faster than `torch.bernoulli`."""
     from sxvae.kernels.binarization import binarize
 
     binary = torch.empty(len(index), *split.pixels.shape[1:])

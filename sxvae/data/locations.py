@@ -1,4 +1,4 @@
-"""Where data sets lie on this machine."""
+"""The folders that hold data sets on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sxvae.errors import DataError
 
 
 def default_data_dir() -> Path:
-    """`SXVAE_DATA_DIR` from the environment, else the user's cache folder."""
+    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder."""
     named = os.environ.get("SXVAE_DATA_DIR")
     if named:
         return Path(named)
@@ -23,11 +23,16 @@ def data_dir(settings: DataSettings) -> Path:
     return Path(settings.data_dir) if settings.data_dir else default_data_dir()
 
 
-def placed_file(settings: DataSettings, name: str, address: str) -> Path:
-    """A file that the user has to put into the data set's own folder, `<data_dir>/<dataset>`.
+def required_file(settings: DataSettings, name: str, address: str) -> Path:
+    """The path of a file that the user has to put into the folder `<data_dir>/<dataset>`.
+
+    Args:
+        settings: the data set's settings.
+        name: the file's name.
+        address: where the user can download it.
 
     Raises:
-        DataError: if it is not there, with the folder, the file and where it comes from.
+        DataError: if the file is not there; the message names file, folder and address.
     """
     folder = data_dir(settings) / settings.dataset
     path = folder / name

@@ -1,4 +1,4 @@
-"""Data sets by name or path: one registry over one file per family of sources."""
+"""Load a data set by its name or path. Each family of sources has a file under `sources/`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load_data(settings: DataSettings | str | Path) -> ImageData:
 
     Raises:
         ConfigError: if there is no such data set, or a setting does not apply to it.
-        DataError: if it can't be had.
+        DataError: if its images can't be loaded.
 
     Example:
         >>> from sxvae import load_data
@@ -43,7 +43,7 @@ def load_data(settings: DataSettings | str | Path) -> ImageData:
         settings = DataSettings(dataset=str(settings))
     if settings.dataset in DATASETS:
         _refuse_settings_of_paths(settings)
-        # A hash may be left from a path that these settings were once for.
+        # The hash may be a leftover of settings that were once those of a path.
         named = settings.model_copy(update={"content_sha256": None})
         return DATASETS[settings.dataset](named)
     if is_path(settings.dataset):
@@ -59,18 +59,18 @@ def load_again(
     data_dir: str | None = None,
     on_change: Callable[[str], None] | None = None,
 ) -> ImageData:
-    """Load the data set of a stored run.
+    """Load the data set that a stored run was trained on.
 
     Args:
-        stored: the run's settings.
-        data_dir: the folder to look in, if the user names one.
-        on_change: told in a sentence if a path's images are no longer those of the run.
+        stored: the data settings of the run.
+        data_dir: the folder to look in; None for the run's own or the usual one.
+        on_change: called with a sentence if the images at a path differ from those of the run.
 
     Raises:
         ConfigError: as `load_data`.
-        DataError: as `load_data`, or if the images have changed and there is no `on_change`.
+        DataError: as `load_data`, or if the images differ and there is no `on_change`.
     """
-    settings = located(stored, data_dir)
+    settings = relocated(stored, data_dir)
     if stored.content_sha256 is not None and not Path(settings.dataset).exists():
         raise DataError(
             f"the run's images are not at {settings.dataset}: name the folder that holds "
@@ -90,14 +90,15 @@ def load_again(
     return data
 
 
-def located(settings: DataSettings, data_dir: str | None = None) -> DataSettings:
-    """A stored run's data settings with the folder to use here.
+def relocated(settings: DataSettings, data_dir: str | None = None) -> DataSettings:
+    """A stored run's data settings, changed so that they load the data set on this machine.
+
+    A stored folder that does not exist here is dropped, so that the usual folder is used.
 
     Args:
         settings: as stored, perhaps on another machine.
-        data_dir: the folder that the user names now; it comes first, and a path's last part is
-            looked for in it. A stored folder that does not exist here gives way to the
-            environment's or the user's cache folder.
+        data_dir: the folder that the user names now. It takes precedence; of a path, the last part
+            is looked for in it.
     """
     if data_dir is not None:
         folder = Path(data_dir).absolute()
@@ -114,7 +115,7 @@ def _refuse_settings_of_paths(settings: DataSettings) -> None:
     for name in _ONLY_FOR_PATHS:
         if getattr(settings, name) != DataSettings.model_fields[name].default:
             raise ConfigError(
-                f"it is for your own images at a path, and {settings.dataset} has a form of its "
-                "own",
+                f"it is for your own images at a path, and the data set {settings.dataset} has a "
+                "fixed layout",
                 setting=name,
             )

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, and arrays read from them. Nothing here needs PyTorch."""
+"""Reading arrays of images, and writing files whole or not at all. Works without PyTorch."""

@@ -1,4 +1,4 @@
-"""Arrays of images and labels in a file: .npy, .npz or .safetensors. Needs no PyTorch."""
+"""Read the arrays of images and labels in a .npy, .npz or .safetensors file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ IMAGES, LABELS = "x", "y"
 
 
 def read_images_and_labels(path: Path) -> Arrays:
-    """The arrays `x` and, if it is there, `y` of a file.
+    """Read the images `x` and, where the file has them, the labels `y`.
 
-    A .npy file is `x`. Other arrays are left out.
+    The one array of a .npy file is `x`. Other arrays of a file are not read.
 
     Raises:
-        DataError: if the file can't be read, has another ending, or holds no `x`.
+        DataError: if the file can't be read, has another suffix, or holds no `x`.
     """
     suffix = path.suffix.lower()
     if suffix not in _READERS:
@@ -72,13 +72,13 @@ def _read_npz(path: Path) -> Arrays:
         archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("not an archive")
-        if IMAGES not in archive:  # others may be large: only their names matter
+        if IMAGES not in archive:  # the message needs the names only, and arrays may be large
             return {name: np.empty(0) for name in archive.files}
         return {name: _array(archive[name]) for name in (IMAGES, LABELS) if name in archive}
 
 
 def _array(loaded: object) -> NDArray[Any]:
-    """What NumPy loaded, if that is an array: it may be an archive of them, or bytes."""
+    """What NumPy loaded from a .npy file or member, which may also be an archive or bytes."""
     if not isinstance(loaded, np.ndarray):
         raise ValueError("not an array")
     return loaded

@@ -1,4 +1,4 @@
-"""Writing files and folders whole or not at all."""
+"""Write files and folders so that a kill at any moment leaves the old or the new one, whole."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: a kill at any moment leaves the old file or the new one.
+    """Write a file, or replace the one that is there.
 
     Raises:
-        OutputError: if the file can't be written; nothing is left behind.
+        OutputError: if the file can't be written; the old one stays, and nothing is left behind.
     """
     with writing(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what a killed `write_atomically` left in `folder`."""
+    """Delete the temporary files that a killed `write_atomically` left in `folder`."""
     for leftover in folder.glob(".*.tmp"):
         if leftover.is_file():
             leftover.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Refuse to overwrite a file.
 
     Raises:
-        OutputError: if `path` is no regular file, or exists and `force` is not set.
+        OutputError: if `path` exists, and is no regular file or `force` is not set.
     """
     if not path.exists():
         return
@@ -72,9 +72,15 @@ def refuse_existing(path: Path, force: bool) -> None:
 def refuse_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> None:
     """Refuse to replace a folder.
 
+    A folder that is empty, or holds only what a killed `write_atomically` left, is not refused.
+
+    Args:
+        path: the folder to replace.
+        force: whether the user asked to replace it.
+        is_ours: whether a folder holds what we write there.
+
     Raises:
-        OutputError: if `path` exists and is not ours, or `force` is not set. A folder that holds
-            nothing, or only what a killed `write_atomically` left, may be taken.
+        OutputError: if `path` exists and is not ours, or `force` is not set.
     """
     if not path.exists():
         return
@@ -90,7 +96,7 @@ def refuse_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> N
 
 @contextlib.contextmanager
 def parents_made(path: Path) -> Iterator[None]:
-    """Make the folders above `path`; if the block raises, remove those that were missing again."""
+    """Make the missing folders above `path`, and remove them again if the block raises."""
     missing = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,14 +110,14 @@ def parents_made(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield a folder beside `path` to fill, then move it there by rename.
+    """Yield a temporary folder to fill in the block, then rename it to `path`.
 
-    If the block raises, nothing is left behind and what was at `path` is as it was.
+    If the block raises, nothing is left behind and what was at `path` stays as it was.
 
     Args:
         path: the folder to create.
-        force: replace an existing one, provided that it `is_ours`.
-        is_ours: whether an existing folder holds what we write there.
+        force: replace an existing folder, provided that it `is_ours`.
+        is_ours: whether a folder holds what we write there.
 
     Raises:
         OutputError: if `path` exists and may not be replaced, or can't be written.
@@ -131,10 +137,10 @@ def new_folder(path: Path, force: bool, is_ours: Callable[[Path], bool]) -> Iter
 
 @contextlib.contextmanager
 def moved_aside(path: Path) -> Iterator[None]:
-    """Make room at `path` for a folder that the block makes there.
+    """Move what is at `path` aside, for a folder that the block makes there.
 
-    What was at `path` is deleted after the block. If the block raises, what it made is deleted and
-    what was there is put back.
+    What was moved aside is deleted after the block. If the block raises, what it made is deleted
+    and the old folder is moved back.
     """
     if not path.exists():
         try:
@@ -155,7 +161,7 @@ def moved_aside(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _beside(path: Path, suffix: str) -> Iterator[Path]:
-    """A hidden folder beside `path` for the block; those that a kill left there are deleted too."""
+    """A hidden folder beside `path` for the block; those that a kill left there are deleted."""
     prefix = f".{path.name}."
     for leftover in path.parent.glob(f"{glob.escape(prefix)}*.{suffix}"):
         shutil.rmtree(leftover, ignore_errors=True)

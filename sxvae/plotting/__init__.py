@@ -1,4 +1,4 @@
-"""Pictures of models and runs. Needs no PyTorch, and matplotlib only where a figure is drawn.
+"""Pictures of models and runs. Works without PyTorch; figures need matplotlib, image grids do not.
 
 A figure function takes an `Autoencoder` and returns a matplotlib `Figure`. An autoencoder is what
 `sxvae_runtime.load` returns, or `sxvae.models.autoencoder.TorchAutoencoder(model)`. Names are
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sxvae.plotting.autoencoder import Autoencoder as Autoencoder
+    from sxvae.plotting.curves import training as training
     from sxvae.plotting.embeddings import embedding as embedding
     from sxvae.plotting.grid import image_grid as image_grid
     from sxvae.plotting.grid import save_png as save_png
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from sxvae.plotting.images import samples as samples
     from sxvae.plotting.images import swap as swap
     from sxvae.plotting.images import turn as turn
-    from sxvae.plotting.statistics import concentrations as concentrations
-    from sxvae.plotting.statistics import training as training
+    from sxvae.plotting.posteriors import concentrations as concentrations
     from sxvae.plotting.style import save_figure as save_figure
 
 _HOMES = {
     "Autoencoder": "autoencoder",
-    "concentrations": "statistics",
+    "concentrations": "posteriors",
     "embedding": "embeddings",
     "image_grid": "grid",
     "interpolation": "images",
@@ -35,7 +35,7 @@ _HOMES = {
     "save_figure": "style",
     "save_png": "grid",
     "swap": "images",
-    "training": "statistics",
+    "training": "curves",
     "turn": "images",
 }
 

@@ -1,4 +1,4 @@
-"""Where a data set's codes lie: a panel for each factor, coloured by label."""
+"""Pictures of the mean codes of a data set: a panel for each factor, coloured by class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sxvae.errors import DataError
 from sxvae.plotting.autoencoder import (
     Autoencoder,
     Floats,
-    finite_codes,
+    encode_images,
     panel_name,
 )
 from sxvae.plotting.geometry import hammer, principal, principal_geodesics
@@ -26,29 +26,29 @@ from sxvae.plotting.style import GREY, class_styles, styled
 from sxvae_runtime.factors import Factor
 from sxvae_runtime.geometry import Points, unit
 
-# The order in which points are drawn, so that no class lies on top because it is the last.
+# Points are drawn in a shuffled order; otherwise the last class would cover the others.
 _SHUFFLE_SEED = 0
 _MOST_IN_LEGEND = 30
 _OUTLINE = "#b5b5b5"
 _INNERMOST_RADIUS = 0.25
-_KNOB_BINS = 60
+_RING_BINS = 60
 _COLUMNS, _PANEL_HEIGHT = 2, 2.8
 
 
 @styled
 def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None = None) -> Figure:
-    """The mean codes of images.
+    """Draw the mean codes of images, a panel for each factor.
 
-    S^1 is drawn as a knob: rings around the circle, one for each class, the first outermost, as
-    strong in colour at an angle as the class is dense there. S^2 is drawn in the Hammer projection,
-    which keeps areas; R^1 as a row for each class, R^2 as it is. Larger spheres are seen along
-    their two principal geodesic directions, larger Euclidean factors along their two principal
-    components, with the share of the variance that these hold.
+    S^1 is drawn as rings around the circle, one for each class and the first class outermost; the
+    colour at an angle is stronger where the class has more codes. S^2 is drawn in the Hammer
+    projection, which keeps areas. R^1 has a row for each class, R^2 a scatter plot. Larger spheres
+    are shown along their two principal geodesic directions, larger Euclidean factors along their
+    two principal components; the axis states which share of the variance these hold.
 
     Args:
         autoencoder: the model.
         x: images in [0, 1], shape (n, C, H, W).
-        labels: a class for each image, shape (n,); None draws all points alike.
+        labels: the class of each image, shape (n,); None draws all points alike.
 
     Raises:
         DataError: if there is no image, they have another shape than the model's, or there are not
@@ -57,19 +57,19 @@ def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None =
     """
     if labels is not None and labels.shape != (len(x),):
         raise DataError(f"the labels have the shape {labels.shape}; ({len(x)},) is needed")
-    loc = finite_codes(autoencoder, x)[0].astype(np.float64)
+    loc = encode_images(autoencoder, x)[0].astype(np.float64)
     classes = _Classes(len(x), labels)
     factors = autoencoder.factors
     figure, axes = panels(len(factors), _COLUMNS, _PANEL_HEIGHT)
-    for place, panel in enumerate(axes):
-        panel.set_title(panel_name(factors, place))
-        _draw(panel, factors[place], loc[:, factors[place].slice], classes)
+    for index, panel in enumerate(axes):
+        panel.set_title(panel_name(factors, index))
+        _draw(panel, factors[index], loc[:, factors[index].slice], classes)
     classes.add_legend(figure)
     return figure
 
 
 class _Classes:
-    """Which points belong together, and how each group is drawn."""
+    """The class of each point, and the colour and marker of each class."""
 
     def __init__(self, n: int, labels: NDArray[Any] | None) -> None:
         self.labelled = labels is not None
@@ -80,7 +80,7 @@ class _Classes:
         self.order = np.random.default_rng(_SHUFFLE_SEED).permutation(n)
 
     def scatter(self, panel: Axes, points: Points) -> None:
-        """Draw points (n, 2)."""
+        """Draw points, shape (n, 2), in the colours of their classes."""
         size = float(np.clip(20_000 / len(points), 1.5, 14))
         markers = np.array([marker for _, marker in self.styles])[self.index]
         colours = np.array([colour for colour, _ in self.styles])[self.index]
@@ -94,30 +94,30 @@ class _Classes:
                 s=size,
                 linewidths=0,
                 alpha=0.7,
-                rasterized=True,  # thousands of points as vectors are slow to show
+                rasterized=True,  # viewers are slow with thousands of vector points
             )
 
-    def name_at(self, panel: Axes, places: Points) -> None:
-        """Write each class's name, outlined in white, at its place (classes, 2)."""
+    def name_at(self, panel: Axes, positions: Points) -> None:
+        """Write each class's name, outlined in white, at its position; shape (classes, 2)."""
         if not self.labelled or len(self.names) > _MOST_IN_LEGEND:
             return
-        for name, (colour, _), (x, y) in zip(self.names, self.styles, places, strict=True):
+        for name, (colour, _), (x, y) in zip(self.names, self.styles, positions, strict=True):
             text = panel.text(x, y, name, color=colour, ha="center", va="center", weight="bold")
             text.set_path_effects([effects.withStroke(linewidth=2.5, foreground="white")])
 
     def medians(self, points: Points) -> Points:
-        """The middle of each class, coordinate by coordinate."""
+        """The median of each class, coordinate by coordinate, shape (classes, p)."""
         return np.stack([np.median(points[self.index == i], axis=0) for i in self._all()])
 
     def directions(self, points: Points) -> Points:
-        """The mean direction of each class."""
+        """The mean direction of each class, shape (classes, p)."""
         return unit(np.stack([points[self.index == i].mean(axis=0) for i in self._all()]))
 
     def _all(self) -> range:
         return range(len(self.names))
 
     def add_legend(self, figure: Figure) -> None:
-        """The classes below all panels, where they are labelled and can be told apart."""
+        """List the classes below all panels, unless there are no labels or too many classes."""
         if not self.labelled or len(self.names) > _MOST_IN_LEGEND:
             return
         handles = [
@@ -135,15 +135,15 @@ class _Classes:
 
 def _draw(panel: Axes, factor: Factor, points: Points, classes: _Classes) -> None:
     if factor.is_sphere:
-        draw = {1: _knob, 2: _globe}.get(factor.dim, _geodesics)
+        draw = {1: _rings, 2: _globe}.get(factor.dim, _geodesics)
     else:
         draw = {1: _rows, 2: _plane}.get(factor.dim, _components)
     draw(panel, points, classes)
 
 
-def _knob(panel: Axes, points: Points, classes: _Classes) -> None:
-    """S^1: a ring for each class, as strong in colour at an angle as the class is dense there."""
-    edges = np.linspace(-np.pi, np.pi, _KNOB_BINS + 1)
+def _rings(panel: Axes, points: Points, classes: _Classes) -> None:
+    """Draw S^1: a ring for each class, whose colour is stronger where the class has more codes."""
+    edges = np.linspace(-np.pi, np.pi, _RING_BINS + 1)
     radii = np.linspace(1, _INNERMOST_RADIUS, len(classes.names) + 1)
     angles = np.arctan2(points[:, 1], points[:, 0])
     names_at = []
@@ -156,7 +156,7 @@ def _knob(panel: Axes, points: Points, classes: _Classes) -> None:
         panel.pcolormesh(x, y, wedges, edgecolors="face", linewidth=0.3, rasterized=True)
         for radius in band:
             panel.plot(radius * np.cos(edges), radius * np.sin(edges), color=_OUTLINE, lw=0.4)
-        mode = edges[np.argmax(density)] + np.pi / _KNOB_BINS
+        mode = edges[np.argmax(density)] + np.pi / _RING_BINS
         names_at.append(band.mean() * np.array([np.cos(mode), np.sin(mode)]))
     classes.name_at(panel, np.stack(names_at))
     for degrees in range(0, 360, 90):
@@ -166,7 +166,7 @@ def _knob(panel: Axes, points: Points, classes: _Classes) -> None:
 
 
 def _globe(panel: Axes, points: Points, classes: _Classes) -> None:
-    """S^2 in the Hammer projection, with a graticule of 30 by 45 degrees."""
+    """Draw S^2 in the Hammer projection, with a graticule of 30 by 45 degrees."""
     latitudes, longitudes = np.radians(np.arange(-60, 61, 30)), np.radians(np.arange(-180, 181, 45))
     fine = np.linspace(-1, 1, 181)
     for latitude in latitudes:
@@ -182,7 +182,7 @@ def _globe(panel: Axes, points: Points, classes: _Classes) -> None:
 
 
 def _map_line(longitude: Points, latitude: Points) -> Points:
-    # A little inside, where the date line would jump from one edge to the other.
+    # Stay a little inside of +-180 degrees, where the map jumps from one edge to the other.
     longitude = longitude * (1 - 1e-9)
     x = np.cos(latitude) * np.cos(longitude)
     y = np.cos(latitude) * np.sin(longitude)
@@ -190,30 +190,30 @@ def _map_line(longitude: Points, latitude: Points) -> Points:
 
 
 def _geodesics(panel: Axes, points: Points, classes: _Classes) -> None:
-    """S^m, m >= 3: the tangent plane at the Fréchet mean."""
-    seen, share = principal_geodesics(unit(points))
-    _scatter_named(panel, seen, classes)
+    """Draw S^m, m >= 3, on the tangent plane at the Fréchet mean."""
+    coordinates, share = principal_geodesics(unit(points))
+    _scatter_named(panel, coordinates, classes)
     panel.set_xlabel(f"geodesic direction 1 (rad)\n1 and 2: {share:.0%} of the variance")
     panel.set_ylabel("geodesic direction 2 (rad)")
 
 
 def _components(panel: Axes, points: Points, classes: _Classes) -> None:
-    """R^m, m >= 3."""
-    seen, share = principal(points)
-    _scatter_named(panel, seen, classes)
+    """Draw R^m, m >= 3, along its two principal components."""
+    coordinates, share = principal(points)
+    _scatter_named(panel, coordinates, classes)
     panel.set_xlabel(f"component 1\n1 and 2: {share:.0%} of the variance")
     panel.set_ylabel("component 2")
 
 
 def _plane(panel: Axes, points: Points, classes: _Classes) -> None:
-    """R^2."""
+    """Draw R^2."""
     _scatter_named(panel, points, classes)
     panel.set_xlabel("coordinate 1")
     panel.set_ylabel("coordinate 2")
 
 
 def _rows(panel: Axes, points: Points, classes: _Classes) -> None:
-    """R^1: a row for each class."""
+    """Draw R^1: a row for each class, in which vertical jitter keeps points apart."""
     jitter = np.random.default_rng(_SHUFFLE_SEED).uniform(-0.3, 0.3, len(points))
     classes.scatter(panel, np.stack([points[:, 0], classes.index + jitter], axis=-1))
     panel.set_xlabel("coordinate")
@@ -229,7 +229,7 @@ def _scatter_named(panel: Axes, points: Points, classes: _Classes) -> None:
 
 
 def _bare(panel: Axes, limits: Sequence[float]) -> None:
-    """No axes, equal scales, and room for what is drawn."""
+    """Hide the axes, give both the same scale, and set limits that hold the whole drawing."""
     panel.set_axis_off()
     panel.set_aspect("equal")
     panel.set_xlim(-limits[0], limits[0])

@@ -1,4 +1,4 @@
-"""Means and maps of hyperspheres, in closed form where there is one.
+"""Fréchet means, principal directions and a map projection of points on hyperspheres.
 
 Points are unit vectors of R^p, the last axis; angles are radians.
 """
@@ -29,8 +29,8 @@ def logarithm(base: Points, points: Points) -> Points:
 def frechet_mean(points: Points) -> Points:
     """The point with the least mean squared angle to `points`, shape (n, p) to (p,).
 
-    Found by descent from the extrinsic mean; where the points balance out, from the leading
-    eigenvector of their second moment.
+    Gradient descent starts at the normalised arithmetic mean. Where that has no direction, because
+    the points balance out, it starts at the leading eigenvector of their second moment.
     """
     extrinsic = points.mean(axis=0)
     if np.linalg.norm(extrinsic) < _DEGENERATE:
@@ -46,11 +46,11 @@ def frechet_mean(points: Points) -> Points:
 
 
 class Principal(NamedTuple):
-    """Points seen along their two leading directions.
+    """Points in the coordinates of their two leading directions.
 
     Attributes:
         coordinates: shape (n, 2).
-        share: of the variance that the two directions hold, from 0 to 1.
+        share: the share of the variance that the two directions hold, from 0 to 1.
     """
 
     coordinates: Points
@@ -60,7 +60,7 @@ class Principal(NamedTuple):
 def principal(vectors: Points) -> Principal:
     """Principal component analysis of vectors (n, m), m >= 2.
 
-    The signs are such that each direction's largest entry is positive.
+    Signs are chosen so that each direction's largest entry is positive.
     """
     centred = vectors - vectors.mean(axis=0)
     variances, directions = np.linalg.eigh(centred.T @ centred)
@@ -72,23 +72,23 @@ def principal(vectors: Points) -> Principal:
 
 
 def principal_geodesics(points: Points) -> Principal:
-    """Principal geodesic directions: the analysis in the tangent space at the Fréchet mean.
+    """Principal geodesic analysis: principal components in the tangent space at the Fréchet mean.
 
-    Coordinates are radians from the mean, which is their origin; the share is of the squared angles
-    to it (Fletcher, Lu, Pizer, Joshi, *Principal geodesic analysis for the study of nonlinear
+    Coordinates are radians, with the mean as origin, and the variance is that of the angle to the
+    mean (Fletcher, Lu, Pizer, Joshi, *Principal geodesic analysis for the study of nonlinear
     statistics of shape*, IEEE TMI 2004, in its first-order form).
     """
     return principal(logarithm(frechet_mean(points), points))
 
 
 def hammer(points: Points) -> Points:
-    """The equal-area map of S^2 into an ellipse with half axes 2 sqrt(2) and sqrt(2).
+    """The Hammer projection, an equal-area map of S^2 to an ellipse.
 
     Args:
-        points: shape (..., 3); the third coordinate points north, the first to the middle.
+        points: shape (..., 3); the third coordinate points north, the first to the map's middle.
 
     Returns:
-        Shape (..., 2).
+        Shape (..., 2), in an ellipse with half axes 2 sqrt(2) and sqrt(2).
     """
     x, y, z = np.moveaxis(points, -1, 0)
     half = np.arctan2(y, x) / 2

@@ -1,4 +1,4 @@
-"""Images side by side as one plain picture. Needs neither PyTorch nor matplotlib."""
+"""A plain grid of images as one picture, drawn without matplotlib."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sxvae.io.atomic import write_atomically
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Small images are enlarged by a whole factor, so that a picture can be looked at as it is.
+# Images with a shorter side are enlarged by a whole factor, so that they are legible.
 _LEGIBLE_SIDE = 32
-# White pixels around each.
+# White pixels around each image.
 GAP = 2
 
 
 def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
-    """Images side by side, row by row.
+    """Draw images side by side, row by row.
 
     Args:
         images: values in [0, 1], shape (n, C, H, W) with n >= 1 and C of 1 (grey) or 3 (RGB).
-        columns: images in a row; as many as make the grid about square if None.
+        columns: images in a row; None chooses about as many columns as rows.
 
     Raises:
         NumericalError: if a value is not finite.
-        DataError: if the shape is another.
+        DataError: if the array has another shape.
     """
     from PIL import Image
 
@@ -58,7 +58,7 @@ def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
 
 
 def save_png(image: Image, path: Path) -> None:
-    """Write a picture whole or not at all.
+    """Write a picture as PNG, whole or not at all.
 
     Raises:
         OutputError: if it can't be written.

@@ -1,4 +1,4 @@
-"""Panels in rows as wide as a page's text."""
+"""Figures of several panels, laid out for a page's text width."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _PAGE_WIDTH = 6.75
 
 
 def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, row by row.
+    """Make a figure of empty panels, row by row.
 
     Args:
-        count: how many panels.
+        count: the number of panels.
         columns: panels in a full row, which is as wide as a page's text.
-        height: of a panel, inches.
+        height: of a panel, in inches.
     """
     used = min(count, columns)
     rows = -(-count // columns)

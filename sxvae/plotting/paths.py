@@ -1,4 +1,4 @@
-"""Ways through the latent space that change some factors and hold the others."""
+"""Paths of latent vectors along which some factors change and the others stay as they are."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ def interpolation_path(
         start: shape (ambient,).
         end: shape (ambient,).
         steps: how many points, both ends included.
-        moving: the places of the factors that change: along great circles on spheres, along
-            straight lines elsewhere. The others stay at `start`, to the bit.
+        moving: the indices, from 0, of the factors that change: along great circles on spheres,
+            along straight lines elsewhere. The others keep the bits that they have in `start`.
         long_way: take the longer arc on every sphere; a straight line has no other way.
 
     Returns:
         Shape (steps, ambient).
     """
     path = np.repeat(start[None], steps, axis=0)
-    for place in moving:
-        part = factors[place].slice
-        one, other = start[part].astype(np.float64), end[part].astype(np.float64)
-        if factors[place].is_sphere:
-            path[:, part] = great_circle(unit(one), unit(other), steps, long_way)
+    for index in moving:
+        part = factors[index].slice
+        first, last = start[part].astype(np.float64), end[part].astype(np.float64)
+        if factors[index].is_sphere:
+            path[:, part] = great_circle(unit(first), unit(last), steps, long_way)
         else:
-            path[:, part] = np.linspace(one, other, steps)
+            path[:, part] = np.linspace(first, last, steps)
         path[0, part], path[-1, part] = start[part], end[part]
     return path
 
 
 def turn_path(factor: Factor, z: Floats, angles: Floats, towards: Floats) -> Floats:
-    """Turn one sphere's code, the others held to the bit.
+    """Turn the code on one sphere; the other factors keep their bits.
 
     Args:
         factor: a sphere.
         z: the latent vector, shape (ambient,).
-        angles: radians, shape (steps,): from (1, 0) on a circle, from the code itself on larger
-            spheres.
-        towards: a latent vector through which the great circle goes on larger spheres.
+        angles: radians, shape (steps,), measured from the point (1, 0) on a circle, and from the
+            code itself on larger spheres.
+        towards: on larger spheres the great circle goes through this latent vector's code.
 
     Returns:
         Shape (steps, ambient).
@@ -70,10 +70,10 @@ def turn_path(factor: Factor, z: Floats, angles: Floats, towards: Floats) -> Flo
 
 
 def swapped(factor: Factor, z: Floats, draws: Floats) -> Floats:
-    """The latent vector with one factor's code replaced by that of each draw.
+    """Copies of a latent vector, in each of which one factor has the code of another draw.
 
     Args:
-        factor: the factor that is replaced.
+        factor: the factor whose code is replaced.
         z: shape (ambient,).
         draws: shape (n, ambient).
 

@@ -1,7 +1,4 @@
-"""A run as one HTML file: its figures, its settings and its pictures, which are all inside it.
-
-Needs no PyTorch: the model comes as a `sxvae.plotting.Autoencoder`.
-"""
+"""A run as one self-contained HTML file: metrics, settings and pictures."""
 
 from __future__ import annotations
 
@@ -26,16 +23,16 @@ from sxvae.plotting import (
     training,
     turn,
 )
-from sxvae.plotting.autoencoder import finite_codes
-from sxvae.plotting.images import circle_places
+from sxvae.plotting.autoencoder import encode_images
+from sxvae.plotting.images import circle_indices
 from sxvae.plotting.style import figure_bytes
 from sxvae.plotting.tiles import shows_channels
 from sxvae.runs.checkpoint import read_checkpoint
 from sxvae.runs.directory import RunDirectory, read_config
 
-# An SVG larger than this is embedded as PNG, if that is smaller.
+# A figure whose SVG has more bytes than this is embedded as PNG, if that is smaller.
 _LARGEST_SVG = 150_000
-# On a screen, of a figure as wide as a printed page's text.
+# Screen pixels per inch of a figure's printed width.
 _PIXELS_PER_INCH = 120
 _RECONSTRUCTED, _SAMPLED, _SAMPLED_IN_A_ROW, _TURNED, _SWAPPED = 20, 60, 10, 4, 3
 
@@ -82,17 +79,17 @@ $content
 def build_report(
     run: RunDirectory, autoencoder: Autoencoder, x: NDArray[np.float32], labels: NDArray[Any] | None
 ) -> str:
-    """The page.
+    """Build the HTML page of a run.
 
     Args:
-        run: whose settings, figures and training are shown; it need not be evaluated yet.
-        autoencoder: its model.
-        x: test images, shape (n, C, H, W).
-        labels: a class for each image, shape (n,), or None.
+        run: the run whose settings, metrics and training are shown; it need not be evaluated yet.
+        autoencoder: the run's model.
+        x: test images in [0, 1], shape (n, C, H, W).
+        labels: the class of each image, shape (n,), or None.
 
     Raises:
         CheckpointError: if a file of the run is damaged.
-        ConfigError: if config.json is.
+        ConfigError: if config.json is damaged.
         NumericalError: if a code or a decoded value is not finite.
     """
     config = read_config(run.config)
@@ -104,7 +101,7 @@ def build_report(
         f"{html.escape(checkpoint.settings.data.dataset)}, started "
         f"{html.escape(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
         f"{html.escape(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
-        *_figures_part(run),
+        *_metrics_part(run),
         *_pictures_part(run, autoencoder, x, labels),
         "<h2>Settings</h2>",
         *(
@@ -116,7 +113,7 @@ def build_report(
 
 
 def training_figure(run: RunDirectory) -> Figure:
-    """A run's training curves, the best epoch marked.
+    """Draw a run's training curves with the best epoch marked.
 
     Raises:
         CheckpointError: if there is no checkpoint, or a file of the run is damaged.
@@ -127,23 +124,23 @@ def training_figure(run: RunDirectory) -> Figure:
     return training(run.read_metrics(), factors=factors, best_epoch=best)
 
 
-def _figures_part(run: RunDirectory) -> list[str]:
-    figures = run.read_evaluation()
-    if figures is None:
+def _metrics_part(run: RunDirectory) -> list[str]:
+    metrics = run.read_evaluation()
+    if metrics is None:
         about = "This run has no evaluation yet: <code>sxvae eval</code> measures it."
-        return ["<h2>Figures</h2>", f'<p class="about">{about}</p>']
-    error = figures.get("log_likelihood_se")
+        return ["<h2>Metrics</h2>", f'<p class="about">{about}</p>']
+    error = metrics.get("log_likelihood_se")
     shown = {
-        "log_likelihood": f"{figures['log_likelihood']:.3f}"
+        "log_likelihood": f"{metrics['log_likelihood']:.3f}"
         + (f" ± {error:.3f}" if isinstance(error, float) else ""),
         **{
             key: value
-            for key, value in figures.items()
+            for key, value in metrics.items()
             if key not in ("log_likelihood", "log_likelihood_se")
         },
     }
     about = "Means over the images; likelihoods, ELBO, reconstruction and KL in nats per image."
-    return ["<h2>Figures</h2>", f'<p class="about">{about}</p>', _table(shown)]
+    return ["<h2>Metrics</h2>", f'<p class="about">{about}</p>', _table(shown)]
 
 
 def _pictures_part(
@@ -157,13 +154,13 @@ def _pictures_part(
         parts += _decoded_part(autoencoder, x)
     about = "Where the test images' mean codes lie on each factor."
     parts += _picture("Embedding", about, embedding(autoencoder, x, labels))
-    about = "How sure the posteriors of the test images are."
+    about = "How concentrated the posteriors of the test images are, on each factor."
     parts += _picture("Concentrations", about, concentrations(autoencoder, x))
     return parts
 
 
 def _decoded_part(autoencoder: Autoencoder, x: NDArray[np.float32]) -> list[str]:
-    codes = finite_codes(autoencoder, x[:_TURNED])[0]
+    codes = encode_images(autoencoder, x[:_TURNED])[0]
     ends = codes[0], codes[min(1, len(codes) - 1)]
     parts = [
         *_picture(
@@ -187,14 +184,14 @@ def _decoded_part(autoencoder: Autoencoder, x: NDArray[np.float32]) -> list[str]
             swap(autoencoder, codes[:_SWAPPED]),
         ),
     ]
-    if circle_places(autoencoder):
+    if circle_indices(autoencoder):
         about = "A full turn around each circle factor, the others held."
         parts += _picture("Full turn", about, turn(autoencoder, codes))
     return parts
 
 
 def _picture(title: str, caption: str, figure: Figure) -> list[str]:
-    """A section with the figure inside it: as SVG, or as PNG where that is much smaller."""
+    """A section that embeds the figure as SVG, or as PNG where the SVG is large and PNG smaller."""
     content, kind = figure_bytes(figure, "svg"), "svg+xml"
     if len(content) > _LARGEST_SVG:
         png = figure_bytes(figure, "png")
@@ -218,13 +215,13 @@ def _table(values: Mapping[str, Any]) -> str:
 
 
 def _name(key: str) -> str:
-    """A key of a JSON file as it is written in a text."""
+    """A key of a JSON file as words: "val_elbo" becomes "val ELBO"."""
     words = key.replace("log_likelihood", "log-likelihood").split("_")
     return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in words)
 
 
 def _text(value: object) -> str:
-    """A setting or figure as it is read: three decimals, lists with commas."""
+    """A setting or metric as text: three decimals, lists with commas."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:

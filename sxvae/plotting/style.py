@@ -1,4 +1,4 @@
-"""How figures look, and how they are written: the same call gives the same bytes."""
+"""The style of all figures, and writing them so that the same call gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sxvae.io.atomic import write_atomically
 
 _Parameters = ParamSpec("_Parameters")
 
-# Printed at its own size no letter is smaller than 8 points.
+# Figures are made for printing at their own size, where no letter is smaller than 8 points.
 _STYLE: Any = {  # matplotlib's type lists every setting there is
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
@@ -39,7 +39,7 @@ _STYLE: Any = {  # matplotlib's type lists every setting there is
     "pdf.fonttype": 42,
 }
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
 OKABE_ITO = (
     "#0072B2",
     "#D55E00",
@@ -67,7 +67,7 @@ _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
 GREY = "#767676"
 
-# What a file may end in, with what keeps the time of writing and versions out of it.
+# The file formats, each with the metadata to leave out: time of writing and versions.
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -77,7 +77,7 @@ _DPI = 200
 
 
 def styled(draw: Callable[_Parameters, Figure]) -> Callable[_Parameters, Figure]:
-    """Draw in the style of this file; matplotlib's own settings are as before afterwards."""
+    """Make a drawing function use our style, and leave matplotlib's own settings unchanged."""
 
     @functools.wraps(draw)
     def drawn(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> Figure:
@@ -88,10 +88,10 @@ def styled(draw: Callable[_Parameters, Figure]) -> Callable[_Parameters, Figure]
 
 
 def class_styles(count: int) -> list[tuple[str, str]]:
-    """A colour and a marker for each of so many classes.
+    """A colour and a marker for each of `count` classes.
 
-    Up to 8 classes differ in Okabe and Ito's colours and up to 10 in Paul Tol's; with more than
-    that the colours come again with another marker.
+    Up to 8 classes have Okabe and Ito's colours, up to 10 Paul Tol's. With more classes the colours
+    repeat with other markers.
     """
     colours = OKABE_ITO if count <= len(OKABE_ITO) else _MUTED
     return [
@@ -101,10 +101,10 @@ def class_styles(count: int) -> list[tuple[str, str]]:
 
 
 def file_format(path: Path) -> str:
-    """The format that a file's ending says: "png", "svg" or "pdf".
+    """The format that a file's suffix names: "png", "svg" or "pdf".
 
     Raises:
-        ConfigError: if it is another.
+        ConfigError: if the suffix is another.
     """
     ending = path.suffix[1:].lower()
     if ending not in _METADATA:
@@ -113,7 +113,7 @@ def file_format(path: Path) -> str:
 
 
 def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """A figure as "png" (200 dots an inch), "svg" or "pdf"."""
+    """Render a figure as "png" (200 dots per inch), "svg" or "pdf"."""
     content = io.BytesIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(content, format=kind, dpi=_DPI, metadata=_METADATA[kind])
@@ -121,10 +121,10 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all, in the format that the file's ending says.
+    """Write a figure whole or not at all, in the format that the file's suffix names.
 
     Raises:
-        ConfigError: if the ending says none.
+        ConfigError: if the suffix names none.
         OutputError: if the file can't be written.
     """
     target = Path(path)

@@ -1,4 +1,4 @@
-"""Images in rows and columns with labels, as one figure."""
+"""Labelled rows and columns of images as one matplotlib figure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sxvae.plotting.style import styled
 
 _Pixels = NDArray[np.uint8]
 
-# Inches: a figure at most as wide as a page's text, of images that are not blown up.
+# Inches. A figure is at most as wide as a page's text, and an image at most so large.
 _PAGE_WIDTH = 6.75
 _LARGEST_IMAGE = 0.62
 _LETTER_WIDTH, _LABELS_ABOVE = 0.075, 0.22
@@ -29,7 +29,7 @@ class Block:
     Attributes:
         rows: images with values in [0, 1], shape (columns, C, H, W) each; the last row of a block
             may have fewer.
-        labels: one for each row, or one for the whole block; none leaves it unlabelled.
+        labels: one for each row, one for the whole block, or none.
     """
 
     rows: Sequence[NDArray[Any]]
@@ -40,12 +40,12 @@ class Block:
 def tile_figure(
     blocks: Sequence[Block], *, columns: Sequence[str] = (), set_apart: int = 0
 ) -> Figure:
-    """A figure of blocks below each other, with a space between them.
+    """Draw blocks below each other, with a space between them.
 
     Args:
         blocks: the first has the most columns.
-        columns: labels above the columns, as many as there are, or none.
-        set_apart: so many columns on the left stand apart from the others.
+        columns: a label above each column, or none.
+        set_apart: the number of columns on the left that a space separates from the others.
 
     Raises:
         DataError: if the images have neither 1 nor 3 channels.
@@ -71,14 +71,14 @@ def tile_figure(
     axes.imshow(canvas, interpolation="nearest", aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=3, labeltop=True, labelbottom=False)
-    axes.set_yticks(_label_places(blocks, mosaics, space), labels)
+    axes.set_yticks(_label_positions(blocks, mosaics, space), labels)
     shifts = [space if i >= set_apart > 0 else 0 for i in range(len(columns))]
     axes.set_xticks([GAP + width * (i + 0.5) + s for i, s in enumerate(shifts)], columns)
     return figure
 
 
 def shows_channels(channels: int) -> bool:
-    """Whether images of so many channels can be shown."""
+    """Whether images with this number of channels can be drawn: grey (1) or RGB (3)."""
     return channels in (1, 3)
 
 
@@ -89,12 +89,12 @@ def _refuse_channels(channels: int) -> None:
         )
 
 
-# What mathematical type writes and does not show.
+# Characters of mathematical notation that take no room in the figure.
 _MATHEMATICS = str.maketrans("", "", "${}^")
 
 
 def _pixels(rows: Sequence[NDArray[Any]]) -> _Pixels:
-    """The rows as RGB (height, width, 3)."""
+    """The rows side by side as one RGB image, shape (height, width, 3)."""
     return np.asarray(image_grid(np.concatenate(rows), len(rows[0])).convert("RGB"))
 
 
@@ -115,12 +115,14 @@ def _below_each_other(mosaics: Sequence[_Pixels], space: int) -> _Pixels:
     return np.concatenate(rows)[:-space]
 
 
-def _label_places(blocks: Sequence[Block], mosaics: Sequence[_Pixels], space: int) -> list[float]:
-    """The vertical middle of what each label stands for, in pixels."""
-    places: list[float] = []
+def _label_positions(
+    blocks: Sequence[Block], mosaics: Sequence[_Pixels], space: int
+) -> list[float]:
+    """The vertical middle, in pixels, of the row or block that each label belongs to."""
+    positions: list[float] = []
     top = 0
     for block, mosaic in zip(blocks, mosaics, strict=True):
         share = mosaic.shape[0] / max(1, len(block.labels))
-        places += [top + share * (i + 0.5) for i in range(len(block.labels))]
+        positions += [top + share * (i + 0.5) for i in range(len(block.labels))]
         top += mosaic.shape[0] + space
-    return places
+    return positions

@@ -1,1 +1,1 @@
-"""The run directory and its checkpoints. Nothing here needs PyTorch."""
+"""Run directories and checkpoints, read and written without PyTorch."""

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,20 @@ def test_pictures(tmp_path: Path) -> None:
     assert (tmp_path / "density.png").read_bytes().startswith(b"\x89PNG")
     for name in ("accuracy.svg", "gradient_bias.svg"):
         assert "concentration k" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_the_diagram_of_the_guide_shows_the_contract(tmp_path: Path) -> None:
+    """The committed picture names every package and room that CI checks the imports of."""
+    done = _run("architecture", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    drawn = (tmp_path / "architecture.svg").read_text(encoding="utf-8")
+    committed = (ROOT / "docs" / "images" / "architecture.svg").read_text(encoding="utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for contract in contracts["tool"]["importlinter"]["contracts"]:
+        for row in contract.get("layers", []):
+            for name in row.split(" : "):
+                assert f">{name}<" in drawn
+                assert f">{name}<" in committed
 
 
 def test_a_broken_bound_is_named_and_ends_in_an_error() -> None:

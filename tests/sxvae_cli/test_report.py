@@ -31,7 +31,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles == [
-        "Figures",
+        "Metrics",
         "Training",
         "Reconstructions",
         "Samples",

@@ -135,8 +135,7 @@ LONGER = ("--epochs", "60", "--burn-in", "10", "--kl-warmup", "20", "--eval-samp
 def test_ctrl_c_saves_and_says_how_to_resume(cli: Cli, tmp_path: Path) -> None:
     process = _start(tmp_path, *LONGER, "--name", "a")
     assert process.stderr is not None
-    while not process.stderr.readline().startswith("epoch 2/"):
-        pass
+    assert any(line.startswith("epoch 2/") for line in process.stderr), "training ended before"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -18,7 +18,7 @@ from sxvae_cli.website import is_website, write_website
 from sxvae_runtime.manifest import is_bundle
 
 if TYPE_CHECKING:
-    from sxvae_export import Drift, Exported
+    from sxvae_export import AccuracyLoss, Exported
 
 
 def export(
@@ -47,12 +47,17 @@ def export(
     ] = None,
     quantize: Annotated[
         Literal["int8"] | None,
-        typer.Option(help="Weights of 8 bits, for fully connected networks.", show_default="no"),
+        typer.Option(
+            help="Store weights in 8 bits, for fully connected networks.", show_default="no"
+        ),
     ] = None,
-    float16: Annotated[bool, typer.Option("--float16", help="Weights of 16 bits.")] = False,
-    allow_drift: Annotated[
+    float16: Annotated[bool, typer.Option("--float16", help="Store weights in 16 bits.")] = False,
+    allow_accuracy_loss: Annotated[
         bool,
-        typer.Option("--allow-drift", help="Write a smaller form whatever it costs in accuracy."),
+        typer.Option(
+            "--allow-accuracy-loss",
+            help="Accept any loss of accuracy by --quantize or --float16.",
+        ),
     ] = False,
     force: options.Force = False,
     data_dir: options.DataDir = None,
@@ -71,9 +76,11 @@ def export(
     if out is not None and not onnx:
         raise ConfigError("--out is the folder of --onnx: give both, or neither")
     if quantize is not None and float16:
-        raise ConfigError("--quantize and --float16 are two forms: give one of them")
-    if allow_drift and quantize is None and not float16:
-        raise ConfigError("--allow-drift is for a smaller form: give --quantize int8 or --float16")
+        raise ConfigError("--quantize and --float16 are two precisions: give one of them")
+    if allow_accuracy_loss and quantize is None and not float16:
+        raise ConfigError(
+            "--allow-accuracy-loss is for a lower precision: give --quantize int8 or --float16"
+        )
     path = find_checkpoint(checkpoint, runs_dir)
     if checkpoint is None:
         say(f"exporting {path}", quiet)
@@ -95,8 +102,8 @@ def export(
             path,
             target if onnx else Path(unwanted) / "onnx",
             force=force,
-            form=quantize or ("float16" if float16 else "float32"),
-            allow_drift=allow_drift,
+            precision=quantize or ("float16" if float16 else "float32"),
+            allow_accuracy_loss=allow_accuracy_loss,
             data_dir=data_dir,
             on_change=lambda change: say(change, quiet),
             device=device,
@@ -122,7 +129,9 @@ def _document(
         "web": None if web is None else str(web),
         "largest_difference": exported.largest_difference,
         "files": exported.files,
-        "drift": None if exported.drift is None else exported.drift.as_dict(),
+        "accuracy_loss": None
+        if exported.accuracy_loss is None
+        else exported.accuracy_loss.as_dict(),
     }
 
 
@@ -130,15 +139,17 @@ def _rows(exported: Exported) -> list[tuple[str, str]]:
     rows = [(name, f"{size:,} bytes") for name, size in exported.files.items()]
     difference = f"{exported.largest_difference:.1e} (256 inputs, relative to max(1, |value|))"
     rows.append(("largest difference from PyTorch", difference))
-    return rows if exported.drift is None else rows + _drift_rows(exported.drift)
+    if exported.accuracy_loss is not None:
+        rows += _accuracy_rows(exported.accuracy_loss)
+    return rows
 
 
-def _drift_rows(drift: Drift) -> list[tuple[str, str]]:
-    sizes = f"{drift.bytes:,} to {drift.bytes_now:,} bytes"
-    errors = f"{drift.squared_error:.6f} to {drift.squared_error_now:.6f} ({drift.rise:+.2%})"
+def _accuracy_rows(loss: AccuracyLoss) -> list[tuple[str, str]]:
+    sizes = f"{loss.bytes:,} to {loss.bytes_now:,} bytes"
+    errors = f"{loss.squared_error:.6f} to {loss.squared_error_now:.6f} ({loss.error_rise:+.2%})"
     return [
         ("encoder and decoder", sizes),
-        *((f"drift of {name}", f"{value:.3%}") for name, value in drift.outputs.items()),
+        *((f"difference of {name}", f"{value:.3%}") for name, value in loss.outputs.items()),
         ("squared error of a pixel", errors),
-        ("measured on", f"{drift.images:,} validation images"),
+        ("measured on", f"{loss.images:,} validation images"),
     ]

@@ -1,1 +1,1 @@
-"""The families of image sources, one a file; `sxvae.data.registry` names them."""
+"""The sources of data sets, one family in each file; `sxvae.data.registry` lists them by name."""

@@ -1,4 +1,4 @@
-"""A user's own images as an array in a file: .npy, .npz or .safetensors."""
+"""A user's own images for training, as an array in a file: .npy, .npz or .safetensors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from torch import Tensor
 from sxvae.data.images import Split
 from sxvae.errors import DataError
 from sxvae.io.array_files import IMAGES, LABELS, read_images_and_labels
+from sxvae.io.image_arrays import as_pixels
 
 _FEW_CHANNELS = (1, 3)
 
 
 def load_arrays(path: Path, channels_last: bool) -> Split:
-    """Images of a file: uint8, boolean, or floating point in [0, 1].
+    """Load the images of a file: uint8, boolean, or floating point in [0, 1].
 
     Args:
         path: .npy with the images, or .npz or .safetensors with images `x` and perhaps integer
@@ -26,16 +27,17 @@ def load_arrays(path: Path, channels_last: bool) -> Split:
         channels_last: whether they have the shape (n, H, W, C) instead.
 
     Raises:
-        DataError: if the file can't be read, or what it holds can't be images.
+        DataError: if the file can't be read, or its arrays are not images with integer labels.
     """
     arrays = read_images_and_labels(path)
-    pixels, scale = _scaled(_ordered(arrays[IMAGES], channels_last, path), path)
+    pixels, scale = as_pixels(_channels_first(arrays[IMAGES], channels_last, path), path)
     labels = _checked_labels(arrays[LABELS], len(pixels), path) if LABELS in arrays else None
+    # PyTorch takes arrays that are contiguous and writable.
     return Split(torch.from_numpy(np.require(pixels, requirements=["C", "W"])), scale, labels)
 
 
-def _ordered(x: NDArray[Any], channels_last: bool, path: Path) -> NDArray[Any]:
-    """With the axes (n, C, H, W)."""
+def _channels_first(x: NDArray[Any], channels_last: bool, path: Path) -> NDArray[Any]:
+    """The same images with the axes (n, C, H, W)."""
     expected = "(n, H, W, C)" if channels_last else "(n, H, W) or (n, C, H, W)"
     if x.ndim not in ((4,) if channels_last else (3, 4)) or x.size == 0:
         raise DataError(f"the images in {path} have the shape {x.shape} in place of {expected}")
@@ -53,31 +55,6 @@ def _ordered(x: NDArray[Any], channels_last: bool, path: Path) -> NDArray[Any]:
             "leave out --channels-last"
         )
     return np.moveaxis(x, -1, 1) if channels_last else x
-
-
-def _scaled(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], float]:
-    """The pixels as they are kept, and the value that stands for 1."""
-    if x.dtype == np.uint8:
-        return x, 255.0
-    if x.dtype == np.bool_:
-        return x.astype(np.uint8), 1.0
-    if x.dtype.kind != "f":
-        raise DataError(
-            f"the images in {path} are of type {x.dtype}: uint8 (0 to 255), bool, or floating "
-            "point in [0, 1] is needed"
-        )
-    # What overflows becomes infinite, and is refused as such.
-    with np.errstate(over="ignore"):
-        grey = x.astype(np.float32)
-    low, high = float(grey.min()), float(grey.max())
-    if not np.isfinite([low, high]).all():
-        raise DataError(f"the images in {path} hold values that are not finite")
-    if low < 0 or high > 1:
-        raise DataError(
-            f"the images in {path} have values from {low:g} to {high:g}: floating point must lie "
-            "in [0, 1], and 0 to 255 is for uint8"
-        )
-    return grey, 1.0
 
 
 def _checked_labels(y: NDArray[Any], n: int, path: Path) -> Tensor:

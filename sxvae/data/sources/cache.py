@@ -1,4 +1,4 @@
-"""Binary images kept as safetensors beside the slower text that they were read from."""
+"""A cache of binary images as safetensors, beside the text file that takes longer to read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _FORMAT = "sxvae binary images 1"
 
 
 def cached_bits(source: Path, parse: Callable[[bytes], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """What `parse` makes of a file: from `<source>.safetensors` if that was made from this content.
+    """The binary images of a file, from the cache `<source>.safetensors` where that is valid.
 
-    A copy that is missing, damaged or of another content is written anew.
+    A cache that is missing, damaged or made from other content is written again.
 
     Args:
         source: the file.
-        parse: from its bytes to zeros and ones, shape (n, pixels).
+        parse: turns the file's bytes into zeros and ones, shape (n, pixels).
 
     Raises:
-        DataError: if `source` can't be read, or by `parse`.
+        DataError: if `source` can't be read, or as `parse` raises it.
     """
     try:
         content = source.read_bytes()
@@ -40,7 +40,7 @@ def cached_bits(source: Path, parse: Callable[[bytes], NDArray[np.uint8]]) -> ND
     if found is not None:
         return found
     bits = parse(content)
-    # Where the folder can't be written, the text is read each time.
+    # If the folder can't be written to, there is no cache and the text is read each time.
     with contextlib.suppress(OutputError):
         _write(cache, bits, digest)
     return bits
@@ -58,7 +58,7 @@ def _write(cache: Path, bits: NDArray[np.uint8], source_digest: str) -> None:
 
 
 def _read(cache: Path, source_digest: str) -> NDArray[np.uint8] | None:
-    """The images, or None where they are not those of the source."""
+    """The cached images, or None if the cache is missing, damaged or made from other content."""
     if not cache.is_file():
         return None
     try:
@@ -74,5 +74,5 @@ def _read(cache: Path, source_digest: str) -> NDArray[np.uint8] | None:
 
 
 def _digest(bits: NDArray[np.uint8]) -> str:
-    """Safetensors itself has no checksum."""
+    """A checksum of the images, since safetensors has none of its own."""
     return hashlib.sha256(f"{bits.shape};".encode() + bits.tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn carries: 8x8, 17 grey levels, works offline."""
+"""The 1,797 handwritten digits that come with scikit-learn: 8x8, 17 grey levels, no download."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRAIN, _VALIDATION = 1_297, 250
 
 
 def load_digits(settings: DataSettings) -> ImageData:
-    """Load them, split 1,297 / 250 / 250 in scikit-learn's order."""
+    """Load the digits, split 1,297 / 250 / 250 in scikit-learn's order."""
     table = _table()
     pixels = torch.from_numpy(table[:, :-1]).to(torch.uint8).reshape(-1, 1, 8, 8)
     whole = Split(pixels, 16.0, torch.from_numpy(table[:, -1]).to(torch.int64))
@@ -28,10 +28,10 @@ def load_digits(settings: DataSettings) -> ImageData:
 
 
 def _table() -> NDArray[Any]:
-    """A row a digit: 64 pixels, then its label.
+    """A row for each digit: 64 pixels, then the label.
 
-    Importing scikit-learn takes longer than all else that comes before the first epoch, so that its
-    file is read where its releases have had it so far, and scikit-learn asked only if it moved.
+    Importing scikit-learn takes longer than everything else before the first epoch. So its file is
+    read directly, and scikit-learn is imported only if the file is not where it used to be.
     """
     found = importlib.util.find_spec("sklearn")
     for folder in (found.submodule_search_locations or []) if found else []:

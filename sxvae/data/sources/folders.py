@@ -1,4 +1,4 @@
-"""A user's own images as files in a folder; subfolders are labels."""
+"""A user's own images for training, as image files in a folder; subfolders are classes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _SIXTEEN_BITS = 65_535
 
 
 def load_folder(path: Path, image_size: tuple[int, int] | None) -> Split:
-    """The images under a folder, in the order of their names; colour if any of them is.
+    """Load the images under a folder, sorted by name. All become RGB if any image is in colour.
 
     Args:
-        path: a folder of image files, or of subfolders of image files, whose places in the order of
-            their names are the labels. Hidden files and those that are no images are left out.
-        image_size: (H, W) that each is resized to; None to take them as they are.
+        path: a folder of image files, or of one subfolder of image files for each class. Labels
+            number the subfolders from 0 in the order of their names. Hidden files and files of
+            other types are left out.
+        image_size: (H, W) that each image is resized to; None keeps the size.
 
     Raises:
-        DataError: if there are none, one can't be read, or they differ in size.
+        DataError: if there is no image, one can't be read, or they differ in size.
     """
     files, labels = _listed(path)
     images = [_read(file, image_size) for file in files]
@@ -45,7 +46,7 @@ def load_folder(path: Path, image_size: tuple[int, int] | None) -> Split:
 
 
 def _listed(path: Path) -> tuple[list[Path], list[int] | None]:
-    """The files, and each one's label if there are subfolders."""
+    """The image files, and the label of each if there are subfolders."""
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     subfolders = [entry for entry in entries if entry.is_dir()]
     files = _images_among(entries)
@@ -79,20 +80,20 @@ def _none_in(folder: Path) -> str:
 
 
 def _read(file: Path, image_size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Shape (H, W) if grey, (H, W, 3) if in colour."""
+    """Read an image: shape (H, W) if it is grey, (H, W, 3) if it is in colour."""
     image = _plain(_opened(file), file)
     if image_size is not None:
         height, width = image_size
-        # Pillow widens this filter where it makes an image smaller, so nothing is skipped over.
+        # Where an image shrinks, Pillow widens this filter, so that every pixel counts.
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.array(image)
 
 
 def _opened(file: Path) -> Image.Image:
-    """The first frame, turned as its camera says."""
+    """Open an image: its first frame, rotated as the EXIF data says."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oddities of a file that can be read all the same
+            warnings.simplefilter("ignore")  # irregular files that Pillow can read anyway
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
                 return ImageOps.exif_transpose(image)
@@ -106,7 +107,7 @@ def _opened(file: Path) -> Image.Image:
 
 
 def _plain(image: Image.Image, file: Path) -> Image.Image:
-    """Grey or RGB of 8 bits a channel, on white where it is transparent."""
+    """Convert an image to grey or RGB with 8 bits a channel; what is transparent becomes white."""
     if image.mode == "F":
         raise DataError(f"the image {file} has floating-point pixels: keep them in a .npy file")
     if image.mode.startswith("I"):
@@ -119,21 +120,21 @@ def _plain(image: Image.Image, file: Path) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
-    if has_palette:  # programs that make files small write grey images so
+    if has_palette:  # some programs store grey images with a palette
         channels = np.asarray(image)
         is_grey = bool((channels == channels[..., :1]).all())
     return image.convert("L") if is_grey else image
 
 
 def _eight_bits(values: NDArray[Any], file: Path) -> Image.Image:
-    """A grey image of 16 bits, which Pillow itself would clip at 255."""
+    """Scale a grey image of 16 bits to 8; Pillow itself would clip it at 255."""
     if values.min() < 0 or values.max() > _SIXTEEN_BITS:
         raise DataError(f"the image {file} has more than 16 bits a pixel: make them 8 or 16")
     return Image.fromarray(np.round(values / (_SIXTEEN_BITS / 255)).astype(np.uint8))
 
 
 def _with_channels(image: NDArray[np.uint8], in_colour: bool) -> NDArray[np.uint8]:
-    """Shape (C, H, W)."""
+    """The image with a channel axis, shape (C, H, W); grey is repeated if others are in colour."""
     if image.ndim == 3:
         return np.moveaxis(image, -1, 0)
     return np.repeat(image[np.newaxis], 3 if in_colour else 1, axis=0)

@@ -1,7 +1,7 @@
-"""Omniglot and Caltech 101 silhouettes, 28x28: MATLAB files that the user puts in place.
+"""Omniglot and Caltech 101 silhouettes, 28x28, from MATLAB files that the user downloads.
 
-MATLAB keeps a picture column by column (Fortran order), so number k of an image's 784 lies in row
-k % 28 and column k // 28.
+MATLAB stores an image column by column (Fortran order): of its 784 numbers, number k is the pixel
+in row k % 28 and column k // 28.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from sxvae.config import DataSettings
 from sxvae.data.images import ImageData, Split
-from sxvae.data.locations import placed_file
+from sxvae.data.locations import required_file
 from sxvae.data.sources.splitting import shuffled
 from sxvae.errors import DataError
 
 _OMNIGLOT = "chardata.mat"
 _OMNIGLOT_ADDRESS = "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/chardata.mat"
 _OMNIGLOT_VALIDATION = 1_345
-_OMNIGLOT_SEED = 0  # a constant, so that everybody's splits are the same
+_OMNIGLOT_SEED = 0  # a constant, so that all runs have the same splits
 
 _CALTECH = "caltech101_silhouettes_28_split1.mat"
 _CALTECH_ADDRESS = f"https://people.cs.umass.edu/~marlin/data/{_CALTECH}"
@@ -38,9 +38,9 @@ def load_omniglot(settings: DataSettings) -> ImageData:
     Validation is the last 1,345 training images after a shuffle with a constant seed.
 
     Raises:
-        DataError: if the file is missing, damaged or another.
+        DataError: if the file is missing or damaged, or holds something else.
     """
-    path = placed_file(settings, _OMNIGLOT, _OMNIGLOT_ADDRESS)
+    path = required_file(settings, _OMNIGLOT, _OMNIGLOT_ADDRESS)
     content = _contents(path, ["data", "testdata"], ["target", "testtarget"])
     training = _omniglot_part(content, "data", "target", path)
     if len(training) <= _OMNIGLOT_VALIDATION:
@@ -59,12 +59,12 @@ def load_omniglot(settings: DataSettings) -> ImageData:
 
 
 def load_caltech101(settings: DataSettings) -> ImageData:
-    """Load the silhouettes, white on black, which the file has black on white.
+    """Load the silhouettes, inverted: white on black, where the file has black on white.
 
     Raises:
-        DataError: if the file is missing, damaged or another.
+        DataError: if the file is missing or damaged, or holds something else.
     """
-    path = placed_file(settings, _CALTECH, _CALTECH_ADDRESS)
+    path = required_file(settings, _CALTECH, _CALTECH_ADDRESS)
     parts = ("train", "val", "test")
     names = [f"{part}_data" for part in parts]
     content = _contents(path, names, [f"{part}_labels" for part in parts])
@@ -73,7 +73,7 @@ def load_caltech101(settings: DataSettings) -> ImageData:
 
 
 def _omniglot_part(content: dict[str, Any], data: str, target: str, path: Path) -> Split:
-    """Images are columns, and so are the one-hot labels."""
+    """One part of Omniglot; images and one-hot labels are columns of the file's arrays."""
     grey = _upright(content[data].T, data, path).astype(np.float32)
     if not (np.isfinite(grey).all() and grey.min() >= 0 and grey.max() <= 1):
         raise DataError(f"{data} in {path} holds values outside [0, 1]: download the file again")
@@ -83,7 +83,7 @@ def _omniglot_part(content: dict[str, Any], data: str, target: str, path: Path) 
 
 
 def _caltech_part(content: dict[str, Any], part: str, path: Path) -> Split:
-    """Images are rows; 1 is the background."""
+    """One part of Caltech 101; images are rows of the file's array, and 1 is the background."""
     silhouettes = _upright(content[f"{part}_data"], f"{part}_data", path)
     if not np.isin(silhouettes, (0, 1)).all():
         raise DataError(f"{part}_data in {path} is not binary: download the file again")
@@ -93,7 +93,7 @@ def _caltech_part(content: dict[str, Any], part: str, path: Path) -> Split:
 
 
 def _upright(rows: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
-    """Images of shape (n, 1, 28, 28) from (n, 784), each in Fortran order."""
+    """Reshape rows (n, 784), each an image in Fortran order, to images (n, 1, 28, 28)."""
     if rows.ndim != 2 or rows.shape[1] != _PIXELS or len(rows) == 0:
         raise DataError(f"{name} in {path} does not hold images of 784 pixels: it is another file")
     columns_first = rows.reshape(-1, 1, _SIDE, _SIDE)
@@ -109,16 +109,16 @@ def _labels(values: NDArray[Any] | None, n: int, name: str, path: Path) -> Tenso
 
 
 def _contents(path: Path, needed: list[str], optional: list[str]) -> dict[str, NDArray[Any]]:
-    """The file's arrays of numbers by name.
+    """Read the file's arrays of numbers, by name.
 
     Raises:
-        DataError: if it can't be read, or lacks one that is needed.
+        DataError: if the file can't be read, or lacks an array that is needed.
     """
     from scipy.io import loadmat
 
     try:
         found = loadmat(path, variable_names=[*needed, *optional])
-    except Exception as error:  # what a damaged file makes its reader raise has no common base
+    except Exception as error:  # on damaged files SciPy raises errors without a common base
         raise DataError(
             f"{path} is damaged or no MATLAB file: delete it and download it again"
         ) from error

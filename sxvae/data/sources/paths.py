@@ -1,4 +1,4 @@
-"""A user's own images at a path: read, hashed and divided into splits."""
+"""A user's own images at a path: loaded, hashed and divided into splits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from sxvae.config import ARRAY_SUFFIXES, DataSettings
 from sxvae.data.images import ImageData, Split
 from sxvae.data.sources.arrays import load_arrays
 from sxvae.data.sources.folders import load_folder
-from sxvae.data.sources.splitting import FEWEST, partition
+from sxvae.data.sources.splitting import MIN_IMAGES, partition
 from sxvae.errors import ConfigError, DataError
 
 
 def is_path(dataset: str) -> bool:
-    """Whether a data set that is none of the named ones is meant as a path.
+    """Whether the name of a data set is meant as a path.
 
-    It is if it has a separator or one of the endings that can be read, or is an existing folder.
+    It is a path if it has a path separator or the suffix of an array file, or if it is an existing
+    folder. The names of the registry are looked up before.
     """
     separators = [separator for separator in (os.sep, os.altsep) if separator]
     if any(separator in dataset for separator in separators):
@@ -33,11 +34,11 @@ def is_path(dataset: str) -> bool:
 def load_path(settings: DataSettings) -> ImageData:
     """Load the images at the path `settings.dataset`, divided 80/10/10 by `split_seed`.
 
-    The settings of what is returned have the absolute path and the hash of the content.
+    The returned data set's settings have the absolute path and the hash of the content.
 
     Raises:
-        ConfigError: if an option does not apply to what lies there.
-        DataError: if nothing does, or it can't be images.
+        ConfigError: if a setting does not apply to this kind of file or folder.
+        DataError: if there is nothing at the path, or it can't be read as images.
     """
     path = Path(settings.dataset).absolute()
     if settings.data_dir is not None:
@@ -48,10 +49,10 @@ def load_path(settings: DataSettings) -> ImageData:
         whole = _load(path, settings)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror})") from error
-    if len(whole) < FEWEST:
+    if len(whole) < MIN_IMAGES:
         raise DataError(
-            f"{path} holds {len(whole)} images, and at least {FEWEST} are needed for a split into "
-            "train, validation and test"
+            f"{path} holds {len(whole)} images, and at least {MIN_IMAGES} are needed for a split "
+            "into train, validation and test"
         )
     found = {"dataset": str(path), "content_sha256": _digest(whole)}
     parts = partition(len(whole), settings.split_seed)
@@ -82,7 +83,7 @@ def _load(path: Path, settings: DataSettings) -> Split:
 
 
 def _digest(whole: Split) -> str:
-    """SHA-256 of pixels and labels as loaded, so of what a model sees, not of how it is packed."""
+    """SHA-256 of the pixels and labels as loaded, which does not depend on the file's format."""
     digest = hashlib.sha256()
     for tensor in (whole.pixels, whole.labels):
         if tensor is not None:

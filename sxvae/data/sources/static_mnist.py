@@ -1,7 +1,7 @@
-"""MNIST binarised once, by Larochelle: text files that the user puts in place.
+"""MNIST as binarised once by Larochelle, from text files that the user downloads.
 
-Each line is an image, 784 numbers 0 or 1 with spaces between them. What is read is kept beside the
-text as safetensors.
+Each line is an image: 784 numbers 0 or 1 with spaces between them. Reading the text takes seconds,
+so that its images are cached beside it as safetensors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sxvae.config import DataSettings
 from sxvae.data.images import ImageData, Split
-from sxvae.data.locations import placed_file
+from sxvae.data.locations import required_file
 from sxvae.data.sources.cache import cached_bits
 from sxvae.errors import DataError
 
@@ -26,19 +26,19 @@ _SIDE = 28
 
 
 def load_static_mnist(settings: DataSettings) -> ImageData:
-    """Load it, 50,000 / 10,000 / 10,000; there are no labels.
+    """Load the images, split 50,000 / 10,000 / 10,000; there are no labels.
 
     Raises:
         DataError: if a file is missing, damaged or incomplete.
     """
     names = {part: f"binarized_mnist_{part}.amat" for part in _IMAGES}
-    paths = {part: placed_file(settings, name, _ADDRESS + name) for part, name in names.items()}
+    paths = {part: required_file(settings, name, _ADDRESS + name) for part, name in names.items()}
     train, validation, test = (_load(paths[part], n) for part, n in _IMAGES.items())
     return ImageData(train, validation, test, settings)
 
 
 def _load(path: Path, images: int) -> Split:
-    # A text file may end early between two lines without looking damaged: so they are counted.
+    # A download that broke off between two lines does not look damaged, so the images are counted.
     bits = cached_bits(path, lambda content: parse_amat(content, path))
     if len(bits) != images:
         raise DataError(
@@ -48,18 +48,18 @@ def _load(path: Path, images: int) -> Split:
 
 
 def parse_amat(content: bytes, path: Path) -> NDArray[np.uint8]:
-    """The images of a text file, zeros and ones, shape (lines, 784).
+    """Parse a text file's images: zeros and ones, shape (lines, 784).
 
     Args:
-        content: of the file; lines may end in spaces, or as in Windows.
-        path: for messages.
+        content: the file's bytes; lines may end in spaces, or with Windows' line ends.
+        path: the file's path, for messages.
 
     Raises:
         DataError: if a line is not 784 numbers 0 or 1.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy only warns of a file without numbers
+            warnings.simplefilter("error")  # NumPy only warns if a file has no numbers
             bits: NDArray[np.uint8] = np.loadtxt(
                 io.BytesIO(content), dtype=np.uint8, comments=None, ndmin=2
             )

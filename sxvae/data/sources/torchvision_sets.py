@@ -21,10 +21,10 @@ _FILES = [
 
 
 def load_torchvision_set(settings: DataSettings) -> ImageData:
-    """Load one of the three; validation is the last 10,000 images of the training file.
+    """Load one of the three data sets; validation is the last 10,000 images of the training file.
 
     Raises:
-        DataError: if the files are neither there nor to be downloaded, or damaged.
+        DataError: if the files are damaged, or are missing and can't be downloaded.
     """
     folder = data_dir(settings)
     class_name = _CLASSES[settings.dataset]
@@ -43,7 +43,7 @@ def _read(folder: Path, class_name: str, train: bool) -> Split:
     raw = folder / class_name / "raw"
     load: Any = getattr(torchvision.datasets, class_name)
     try:
-        # torchvision reports its downloads on both streams: results and remarks are ours to give.
+        # torchvision prints its progress to stdout and stderr, which only commands write to here.
         silence = io.StringIO()
         with (
             contextlib.redirect_stdout(silence),

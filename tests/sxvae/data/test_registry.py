@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sxvae import DataSettings, ImageData, Split, load_data
-from sxvae.data import DATASETS, located
+from sxvae.data import DATASETS, relocated
 from sxvae.data.sources.splitting import partition, shuffled
 from sxvae.errors import ConfigError, DataError
 
@@ -156,10 +156,10 @@ def test_unknown_data_sets_are_refused() -> None:
 
 def test_a_stored_folder_that_is_not_here_gives_way(tmp_path: Path) -> None:
     stored = DataSettings(dataset="mnist", data_dir=str(tmp_path / "another machine's"))
-    assert located(stored).data_dir is None
-    assert located(stored, str(tmp_path)).data_dir == str(tmp_path)
+    assert relocated(stored).data_dir is None
+    assert relocated(stored, str(tmp_path)).data_dir == str(tmp_path)
     here = DataSettings(dataset="mnist", data_dir=str(tmp_path))
-    assert located(here) == here
+    assert relocated(here) == here
 
 
 @pytest.mark.parametrize(

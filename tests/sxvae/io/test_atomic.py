@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sxvae.errors import OutputError
-from sxvae.io.atomic import moved_aside, new_folder, refuse_existing, write_atomically
+from sxvae.io.atomic import moved_aside, new_folder, refuse_existing, write_atomically, writing
 
 
 def _ours(folder: Path) -> bool:
@@ -34,6 +34,14 @@ def test_unwritable_places_are_named(tmp_path: Path) -> None:
     ):
         pass
     assert _names(tmp_path) == ["file"]
+
+
+def test_a_failure_to_write_is_one_sentence_and_other_errors_pass(tmp_path: Path) -> None:
+    said = r"a/b can't be written \(No such file or directory\)"
+    with pytest.raises(OutputError, match=said), writing(Path("a/b")):
+        (tmp_path / "a" / "b").touch()
+    with pytest.raises(ZeroDivisionError), writing(tmp_path):
+        _ = 1 / 0
 
 
 def test_new_folder_appears_whole(tmp_path: Path) -> None:

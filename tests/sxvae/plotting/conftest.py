@@ -1,7 +1,8 @@
-"""A model without weights, whose every call can be looked at."""
+"""What the tests of pictures share: an autoencoder that records what it decodes, and metrics."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sxvae.plotting.autoencoder import Autoencoder, Floats
+from sxvae.plotting.style import figure_bytes
 from sxvae.spaces import ProductSpace
 from sxvae_runtime.factors import Factor
 
@@ -50,11 +52,11 @@ class RecordingAutoencoder:
         return z.astype(np.float32)
 
 
-MakeCoder = Callable[..., RecordingAutoencoder]
+MakeAutoencoder = Callable[..., RecordingAutoencoder]
 
 
 @pytest.fixture
-def make_coder() -> MakeCoder:
+def make_autoencoder() -> MakeAutoencoder:
     """Make an autoencoder of a space; it satisfies the protocol."""
 
     def make(dims: str, families: str = "vmf", channels: int = 1) -> RecordingAutoencoder:
@@ -63,3 +65,21 @@ def make_coder() -> MakeCoder:
         return autoencoder
 
     return make
+
+
+def texts(figure: Any) -> str:
+    """All text of a figure's SVG, tags removed."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", figure_bytes(figure, "svg").decode()))
+
+
+def history(epochs: int, val_every: int = 1) -> list[dict[str, Any]]:
+    """The metrics of a training, as metrics.jsonl has them."""
+    entries = []
+    for epoch in range(1, epochs + 1):
+        metrics = {"reconstruction": -90.0 + epoch, "kl": 5.0, "kl_per_factor": [2.0, 3.0]}
+        entry = {"epoch": epoch, "kl_weight": epoch / epochs, "loss": 100.0 - epoch, **metrics}
+        if epoch % val_every == 0 or epoch == epochs:
+            validation = {**metrics, "elbo": -95.0 + epoch}
+            entry |= {f"val_{key}": value for key, value in validation.items()}
+        entries.append(entry)
+    return entries

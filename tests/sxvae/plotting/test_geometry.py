@@ -104,10 +104,10 @@ def test_points_of_a_great_circle_lie_on_one_geodesic_direction() -> None:
 
 
 def test_hammer_at_known_places() -> None:
-    places = np.array([[1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]], dtype=float)
+    points = np.array([[1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]], dtype=float)
     quarter = 2 * np.sin(np.pi / 4) * np.sqrt(2) / np.sqrt(1 + np.cos(np.pi / 4))
     expected = [[0, 0], [0, np.sqrt(2)], [0, -np.sqrt(2)], [quarter, 0]]
-    np.testing.assert_allclose(hammer(places), expected, atol=1e-12)
+    np.testing.assert_allclose(hammer(points), expected, atol=1e-12)
     edge = hammer(np.array([-1.0, 1e-9, 0]))
     np.testing.assert_allclose(edge, [2 * np.sqrt(2), 0], atol=1e-6)
 

@@ -21,14 +21,14 @@ def canvas(figure: Figure) -> Any:
     return np.asarray(image.get_array())
 
 
-def other_factors(autoencoder: Any, place: int) -> list[int]:
-    here = range(*autoencoder.factors[place].slice.indices(autoencoder.ambient))
+def other_factors(autoencoder: Any, index: int) -> list[int]:
+    here = range(*autoencoder.factors[index].slice.indices(autoencoder.ambient))
     return [i for i in range(autoencoder.ambient) if i not in here]
 
 
 @pytest.mark.parametrize(("n", "columns", "rows"), [(10, 4, 3), (9, None, 3), (1, None, 1)])
-def test_samples(make_coder: Any, n: int, columns: int | None, rows: int) -> None:
-    autoencoder = make_coder("2,1")
+def test_samples(make_autoencoder: Any, n: int, columns: int | None, rows: int) -> None:
+    autoencoder = make_autoencoder("2,1")
     figure = samples(autoencoder, n, columns=columns, seed=5)
     (z,) = autoencoder.decoded
     np.testing.assert_array_equal(z, autoencoder.sample_prior(n, seed=5))
@@ -41,8 +41,8 @@ def test_samples(make_coder: Any, n: int, columns: int | None, rows: int) -> Non
     np.testing.assert_allclose(first_row[:3], greys[:3][: len(first_row)], atol=1)
 
 
-def test_reconstructions_stand_below_their_originals(make_coder: Any) -> None:
-    autoencoder = make_coder("2,1", channels=3)
+def test_reconstructions_stand_below_their_originals(make_autoencoder: Any) -> None:
+    autoencoder = make_autoencoder("2,1", channels=3)
     x = np.random.default_rng(0).random((13, 3, 6, 8)).astype(np.float32)
     figure = reconstructions(autoencoder, x)
     assert labels(figure) == ["original", "reconstruction"] * 2
@@ -56,16 +56,16 @@ def test_reconstructions_stand_below_their_originals(make_coder: Any) -> None:
 
 @pytest.mark.parametrize("long_way", [False, True])
 def test_interpolation_moves_one_factor_and_holds_the_others(
-    make_coder: Any, long_way: bool
+    make_autoencoder: Any, long_way: bool
 ) -> None:
-    autoencoder = make_coder("2,3,1", "vmf,normal,vmf")
+    autoencoder = make_autoencoder("2,3,1", "vmf,normal,vmf")
     start, end = autoencoder.sample_prior(2, seed=0)
     figure = interpolation(autoencoder, start, end, steps=7, long_way=long_way)
     names = [name.split("\n")[0] for name in labels(figure)]
     assert names == ["factor 1", "factor 2", "factor 3", "all factors", "start", *[""] * 5, "end"]
     *single, together = autoencoder.decoded
-    for place, path in enumerate(single):
-        moving, held = autoencoder.factors[place].slice, other_factors(autoencoder, place)
+    for index, path in enumerate(single):
+        moving, held = autoencoder.factors[index].slice, other_factors(autoencoder, index)
         assert (path[:, held] == start[held]).all()
         assert (path[0] == start).all()
         assert (path[-1, moving] == end[moving]).all()
@@ -79,29 +79,29 @@ def test_interpolation_moves_one_factor_and_holds_the_others(
         np.testing.assert_allclose(np.linalg.norm(path, axis=1), 1, rtol=1e-6)
 
 
-def test_interpolation_of_one_factor_only(make_coder: Any) -> None:
-    autoencoder = make_coder("2,3")
+def test_interpolation_of_one_factor_only(make_autoencoder: Any) -> None:
+    autoencoder = make_autoencoder("2,3")
     ends = autoencoder.sample_prior(2, seed=0)
     assert len(labels(interpolation(autoencoder, *ends, factors=[1]))) == 1 + 10
     assert len(autoencoder.decoded) == 1
 
 
-def test_a_circle_is_turned_in_equal_angles_from_0(make_coder: Any) -> None:
-    autoencoder = make_coder("1,2,1")
+def test_a_circle_is_turned_in_equal_angles_from_0(make_autoencoder: Any) -> None:
+    autoencoder = make_autoencoder("1,2,1")
     codes = autoencoder.sample_prior(3, seed=0)
     figure = turn(autoencoder, codes, steps=4)
     assert labels(figure)[-4:] == ["0°", "90°", "180°", "270°"]
     assert len(autoencoder.decoded) == 2 * 3  # two circles, three codes
     corners = [[1, 0], [0, 1], [-1, 0], [0, -1]]
     for i, path in enumerate(autoencoder.decoded):
-        place = 0 if i < 3 else 2
-        np.testing.assert_allclose(path[:, autoencoder.factors[place].slice], corners, atol=1e-7)
-        held = other_factors(autoencoder, place)
+        index = 0 if i < 3 else 2
+        np.testing.assert_allclose(path[:, autoencoder.factors[index].slice], corners, atol=1e-7)
+        held = other_factors(autoencoder, index)
         assert (path[:, held] == codes[i % 3][held]).all()
 
 
-def test_a_larger_sphere_is_turned_along_a_great_circle(make_coder: Any) -> None:
-    autoencoder = make_coder("1,3")
+def test_a_larger_sphere_is_turned_along_a_great_circle(make_autoencoder: Any) -> None:
+    autoencoder = make_autoencoder("1,3")
     codes = autoencoder.sample_prior(1, seed=0)
     turn(autoencoder, codes, steps=6, factors=[1], seed=9)
     (path,) = (z[:, 2:].astype(float) for z in autoencoder.decoded)
@@ -113,21 +113,21 @@ def test_a_larger_sphere_is_turned_along_a_great_circle(make_coder: Any) -> None
     assert np.linalg.norm(plane.T @ through) == pytest.approx(1, abs=1e-6)
 
 
-def test_swapping_replaces_one_factor_by_the_draws(make_coder: Any) -> None:
-    autoencoder = make_coder("2,1")
+def test_swapping_replaces_one_factor_by_the_draws(make_autoencoder: Any) -> None:
+    autoencoder = make_autoencoder("2,1")
     codes, drawn = autoencoder.sample_prior(2, seed=0), autoencoder.sample_prior(5, seed=3)
     figure = swap(autoencoder, codes, draws=5, seed=3)
     assert labels(figure)[2:] == ["as it is", *(f"draw {i}" for i in range(1, 6))]
     for i, z in enumerate(autoencoder.decoded):
-        place, code = i // 2, codes[i % 2]
-        held, swapped = other_factors(autoencoder, place), autoencoder.factors[place].slice
+        index, code = i // 2, codes[i % 2]
+        held, swapped = other_factors(autoencoder, index), autoencoder.factors[index].slice
         assert (z[0] == code).all()
         assert (z[:, held] == code[held]).all()
         assert (z[1:, swapped] == drawn[:, swapped]).all()
 
 
-def test_what_cannot_be_drawn_is_refused(make_coder: Any) -> None:
-    flat, circle = make_coder("2,3", "normal"), make_coder("1,2")
+def test_what_cannot_be_drawn_is_refused(make_autoencoder: Any) -> None:
+    flat, circle = make_autoencoder("2,3", "normal"), make_autoencoder("1,2")
     z = circle.sample_prior(2, seed=0)
     with pytest.raises(ConfigError, match="no sphere, and straight lines go one way only"):
         interpolation(flat, *flat.sample_prior(2, seed=0), long_way=True)
@@ -146,11 +146,13 @@ def test_what_cannot_be_drawn_is_refused(make_coder: Any) -> None:
     with pytest.raises(DataError, match=r"\(n, 1, 6, 8\) is needed"):
         reconstructions(circle, np.zeros((0, 1, 6, 8), np.float32))
     with pytest.raises(DataError, match="images of 2 channels can't be shown"):
-        samples(make_coder("1,2", channels=2))
+        samples(make_autoencoder("1,2", channels=2))
 
 
-def test_a_diverged_encoder_is_an_error(make_coder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    autoencoder = make_coder("2")
+def test_a_diverged_encoder_is_an_error(
+    make_autoencoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    autoencoder = make_autoencoder("2")
     broken = np.full((1, 3), np.nan, np.float32)
     monkeypatch.setattr(autoencoder, "encode", lambda x: (broken, np.ones((1, 1)), None))
     with pytest.raises(NumericalError, match="diverged"):

@@ -33,9 +33,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory, letter_f: NDArray[np.uint
     """The three files at their true length; the first image of each is an F."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "static-mnist").mkdir()
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for part, n in IMAGES.items():
-        bits = chance.integers(0, 2, (n, 784), dtype=np.uint8)
+        bits = rng.integers(0, 2, (n, 784), dtype=np.uint8)
         bits[0] = letter_f.ravel()
         (folder / "static-mnist" / f"binarized_mnist_{part}.amat").write_bytes(_text(bits))
     return folder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sxvae.errors import DataError
-from sxvae.plotting.image_files import read_images
+from sxvae.io.image_arrays import read_images
 
 SHAPE = (1, 8, 6)
 GREY = np.random.default_rng(0).integers(0, 256, (5, 8, 6), np.uint8)
@@ -46,9 +46,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ("large.npy", r"shape \(2, 1, 9, 8\); \(n, 1, 8, 6\) is needed"),
         ("colour.npy", r"\(n, 1, 8, 6\) is needed"),
         ("empty.npy", r"\(n, 1, 8, 6\) is needed"),
-        ("bright.npy", r"floating point in \[0, 1\]"),
-        ("nan.npy", r"floating point in \[0, 1\]"),
-        ("integers.npy", "other values than uint8"),
+        ("bright.npy", r"values from 2 to 2: floating point must lie in \[0, 1\]"),
+        ("nan.npy", "not finite"),
+        ("integers.npy", "of type int64: uint8"),
         ("objects.npy", "damaged, or no .npy file"),
         ("named.npz", "must be called 'x'"),
         ("labels.npz", r"labels of the shape \(3,\); \(5,\) is needed"),

@@ -1,4 +1,4 @@
-"""Forms of 8 and 16 bits, and the model repository, from the run that the command line trained."""
+"""Precisions of 8 and 16 bits, and the model repository, from a run of the command line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ import sxvae_runtime
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.data import load_data
 from sxvae.errors import ConfigError, NumericalError, OutputError
-from sxvae_export import Drift, export_bundle
-from sxvae_export import drift as drift_module
-from sxvae_export.smaller import refuse_form
+from sxvae_export import AccuracyLoss, accuracy_loss, export_bundle
+from sxvae_export.quantize import refuse_precision
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -54,47 +53,48 @@ def _squared_error(app: sxvae_runtime.Bundle) -> float:
 
 
 def test_int8_is_three_times_smaller_and_says_what_it_costs(small: Small, bundle: Path) -> None:
-    drift = small.said["drift"]
-    assert drift["bytes_now"] < drift["bytes"] / 3
+    loss = small.said["accuracy_loss"]
+    assert loss["bytes_now"] < loss["bytes"] / 3
     sizes = [
         sum((folder / f"{name}.onnx").stat().st_size for name in ("encoder", "decoder"))
         for folder in (bundle, small.bundle)
     ]
-    assert [drift["bytes"], drift["bytes_now"]] == sizes
-    assert set(drift["outputs"]) == {"mean_direction", "concentration", "mean"}
-    assert all(0 < value < 0.02 for value in drift["outputs"].values())
-    assert drift["images"] == 250
+    assert [loss["bytes"], loss["bytes_now"]] == sizes
+    assert set(loss["outputs"]) == {"mean_direction", "concentration", "mean"}
+    assert all(0 < value < 0.02 for value in loss["outputs"].values())
+    assert loss["images"] == 250
     manifest = json.loads((small.bundle / "manifest.json").read_text())
     assert manifest["form"] == "int8"
-    assert manifest["drift"] == drift
+    assert manifest["drift"] == loss
 
 
 def test_int8_is_run_by_the_runtime_as_it_is(small: Small, bundle: Path) -> None:
     app = sxvae_runtime.load(small.bundle)
     assert app.verify() < 1e-6
-    drift = small.said["drift"]
-    assert _squared_error(app) == pytest.approx(drift["squared_error_now"], rel=1e-4)
+    loss = small.said["accuracy_loss"]
+    assert _squared_error(app) == pytest.approx(loss["squared_error_now"], rel=1e-4)
     full = sxvae_runtime.load(bundle)
-    assert _squared_error(full) == pytest.approx(drift["squared_error"], rel=1e-4)
+    assert _squared_error(full) == pytest.approx(loss["squared_error"], rel=1e-4)
     for name in ("encoder", "decoder"):
         assert _weight_types(small.bundle / f"{name}.onnx") == {"UINT8"}
     assert (small.bundle / "sampler.onnx").read_bytes() == (bundle / "sampler.onnx").read_bytes()
 
 
-def test_float16_is_half_as_large_and_refused_if_it_drifts(
+def test_float16_is_half_as_large_and_refused_if_it_loses_accuracy(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint, out = trained / "best.safetensors", tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(drift_module, "DRIFT_BOUND", 1e-6)
-        with pytest.raises(OutputError, match=r"differ from float32's by 0\.\d+%.*--allow-drift"):
-            export_bundle(checkpoint, out, form="float16")
+        patch.setattr(accuracy_loss, "DIFFERENCE_BOUND", 1e-6)
+        said = r"differ from float32's by 0\.\d+%.*--allow-accuracy-loss"
+        with pytest.raises(OutputError, match=said):
+            export_bundle(checkpoint, out, precision="float16")
         assert list(tmp_path.iterdir()) == []
-        exported = export_bundle(checkpoint, out, form="float16", allow_drift=True)
-    drift = exported.drift
-    assert drift is not None
-    assert drift.bytes_now < 0.6 * drift.bytes
-    assert 0 < drift.largest < 1e-3
+        exported = export_bundle(checkpoint, out, precision="float16", allow_accuracy_loss=True)
+    loss = exported.accuracy_loss
+    assert loss is not None
+    assert loss.bytes_now < 0.6 * loss.bytes
+    assert 0 < loss.largest_difference < 1e-3
     for name in ("encoder", "decoder"):
         proto = onnx.load(tmp_path / "out" / f"{name}.onnx")
         assert _weight_types(tmp_path / "out" / f"{name}.onnx") == {"FLOAT16"}
@@ -154,21 +154,21 @@ def test_only_a_repository_of_ours_is_replaced(
 def test_outputs_that_are_not_finite_are_never_allowed() -> None:
     """As float16 gives where a weight is above 65,504."""
     for outputs, error in (({"mean": math.nan, "scale": 0.0}, 1.0), ({"mean": 0.0}, math.inf)):
-        drift = Drift(10, outputs, 1.0, error, 200, 100)
+        loss = AccuracyLoss(10, outputs, 1.0, error, 200, 100)
         with pytest.raises(NumericalError, match="too large for it"):
-            drift.refuse_large(allowed=True)
-    risen = Drift(10, {"mean": 0.0}, 1.0, 1.02, 200, 100)
+            loss.refuse_large(allowed=True)
+    risen = AccuracyLoss(10, {"mean": 0.0}, 1.0, 1.02, 200, 100)
     risen.refuse_large(allowed=True)
-    with pytest.raises(OutputError, match=r"squared error is \+2.00%"):
+    with pytest.raises(OutputError, match=r"squared error changes by \+2.00%"):
         risen.refuse_large(allowed=False)
 
 
 @pytest.mark.parametrize("networks", [{"encoder": "cnn"}, {"decoder": "cnn"}])
 def test_convolutions_are_not_quantised(networks: Any) -> None:
     settings = ProductSpaceVAE(ProductSpace.parse("2"), (1, 8, 8), **networks).settings
-    refuse_form("float16", settings)
+    refuse_precision("float16", settings)
     with pytest.raises(ConfigError, match=r"slower.*--float16"):
-        refuse_form("int8", settings)
+        refuse_precision("int8", settings)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_convolutions_are_not_quantised(networks: Any) -> None:
         (("--triton", "t", "--out", "o"), "--out is the folder of --onnx"),
         (("--onnx", "--quantize", "int8", "--float16"), "give one of them"),
         (("--onnx", "--out", "o", "--triton", "o"), "two folders"),
-        (("--onnx", "--allow-drift"), "give --quantize int8 or --float16"),
+        (("--onnx", "--allow-accuracy-loss"), "give --quantize int8 or --float16"),
     ],
 )
 def test_options_that_do_not_fit_together(

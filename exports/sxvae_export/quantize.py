@@ -1,4 +1,4 @@
-"""Smaller forms of a graph: weights of 8 or 16 bits. What goes in and out stays float32."""
+"""Lower precisions of a graph: weights of 8 or 16 bits. Inputs and outputs stay float32."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from onnx import TensorProto, helper, numpy_helper
 from sxvae.config import ModelSettings
 from sxvae.errors import ConfigError
 
-Form = Literal["float32", "int8", "float16"]
+Precision = Literal["float32", "int8", "float16"]
 
-# The operators that have weights worth making smaller.
+# The operators whose weights take nearly all of a graph's bytes.
 _LAYERS = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 
 
-def refuse_form(form: Form, settings: ModelSettings) -> None:
-    """Refuse what would make a model worse.
+def refuse_precision(precision: Precision, settings: ModelSettings) -> None:
+    """Refuse a precision from which this kind of model gains nothing.
 
     Raises:
-        ConfigError: if convolutions are to be quantised.
+        ConfigError: if convolutions are to be quantised to int8.
     """
-    if form == "int8" and "cnn" in (settings.encoder, settings.decoder):
+    if precision == "int8" and "cnn" in (settings.encoder, settings.decoder):
         raise ConfigError(
             "int8 makes convolutions up to 4.4 times slower in onnxruntime and transposed ones no "
             "smaller, so only fully connected networks are quantised: export this model with "
@@ -36,25 +36,33 @@ def refuse_form(form: Form, settings: ModelSettings) -> None:
         )
 
 
-def smaller(proto: onnx.ModelProto, form: Form) -> onnx.ModelProto:
-    """A float32 graph in another form, its names, metadata and ports as they were."""
+def quantize(proto: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """Convert a float32 graph to a precision; names, metadata, inputs and outputs stay the same.
+
+    Args:
+        proto: the graph, which is not changed.
+        precision: the precision of its layers.
+
+    Raises:
+        onnx.checker.ValidationError: if the result is no valid graph.
+    """
     found = onnx.ModelProto()
     found.CopyFrom(proto)
-    if form == "int8":
-        found = _quantized(proto)
+    if precision == "int8":
+        found = _to_int8(proto)
         helper.set_model_props(found, {entry.key: entry.value for entry in proto.metadata_props})
         found.producer_name, found.producer_version = proto.producer_name, proto.producer_version
-    elif form == "float16":
-        _halve(found.graph)
+    elif precision == "float16":
+        _to_float16(found.graph)
     onnx.checker.check_model(found, full_check=True)
     return found
 
 
-def _quantized(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights as 8-bit integers with a scale for each output, activations quantised as they come.
+def _to_int8(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Store weights as 8-bit integers, with a scale for each output, and quantise activations too.
 
-    Unsigned weights: with signed ones, processors without VNNI saturate sums, so that the same
-    graph would compute something else there.
+    The weights are unsigned. With signed ones the sums saturate on processors without VNNI
+    instructions, so that the same graph would give other outputs there.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -64,11 +72,11 @@ def _quantized(proto: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _halve(graph: onnx.GraphProto) -> None:
-    """Let the layers compute in float16, and what is between them in float32 as before.
+def _to_float16(graph: onnx.GraphProto) -> None:
+    """Let the layers compute in float16, and everything between them in float32 as before.
 
-    The converters that there are round every tensor to float16, which takes directions 6e-4 off
-    the sphere.
+    Existing converters round every tensor to float16, which moves mean directions 6e-4 off the
+    sphere.
     """
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
@@ -78,7 +86,7 @@ def _halve(graph: onnx.GraphProto) -> None:
             continue
         for i, name in enumerate(node.input):
             if name in weights:
-                _halve_weights(weights[name])
+                _round_weights(weights[name])
             else:
                 node.input[i] = f"{node.name}_input_{i}_float16"
                 nodes.append(_cast(name, node.input[i], TensorProto.FLOAT16))
@@ -90,11 +98,11 @@ def _halve(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]  # which states the types that were
 
 
-def _halve_weights(tensor: onnx.TensorProto) -> None:
-    if tensor.data_type == TensorProto.FLOAT:  # not if two layers share it
-        with np.errstate(over="ignore"):  # outputs that are not finite are refused in the end
-            halved = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(halved, tensor.name))
+def _round_weights(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == TensorProto.FLOAT:  # two layers may share weights
+        with np.errstate(over="ignore"):  # outputs that are not finite are refused later
+            rounded = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
 
 
 def _cast(value: str, to_name: str, to_type: int) -> onnx.NodeProto:
@@ -103,7 +111,7 @@ def _cast(value: str, to_name: str, to_type: int) -> onnx.NodeProto:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep onnxruntime's advice to prepare graphs first off the terminal; ours are optimised."""
+    """Silence onnxruntime's advice to optimise graphs first; ours already are."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
