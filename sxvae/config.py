@@ -82,7 +82,7 @@ class ModelSettings(Settings):
     """The settings that a model is built from. Each `Option` says what its field means.
 
     Besides them, `input_shape` is (C, H, W) of an image, and `own_networks` says that encoder and
-    decoder are the user's own, so that they have no widths.
+    decoder are custom modules, so that there are no widths.
     """
 
     z_dims: Annotated[

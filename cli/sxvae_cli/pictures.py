@@ -1,4 +1,4 @@
-"""What the commands that draw share: from options to codes, from a figure to a file."""
+"""What the drawing commands share: codes from options, and files from figures."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def write_picture(figure: Figure, out: Path) -> None:
     print_line(str(out))
 
 
-def places(factors: list[int] | None) -> list[int] | None:
-    """Factors counted from 1 as the places that figures take, each once and in order."""
+def factor_indices(factors: list[int] | None) -> list[int] | None:
+    """Indices from 0 of factors counted from 1, each once and in order; None stands for all."""
     return [number - 1 for number in sorted(set(factors))] if factors else None
 
 

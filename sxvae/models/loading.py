@@ -29,12 +29,12 @@ def load(
     Args:
         path: a checkpoint, `best.safetensors` or `last.safetensors`.
         device: of the model: "auto", "cpu" or "cuda".
-        encoder: an instance that takes the weights, needed if the model has your own networks.
+        encoder: an instance that takes the weights, needed if the model has custom networks.
         decoder: as `encoder`.
 
     Raises:
         CheckpointError: if the file is missing, damaged, foreign or of a newer format.
-        ConfigError: if the model has its own networks and these are not given, or there is no such
+        ConfigError: if the model has custom networks and these are not given, or there is no such
             device.
     """
     target = resolve_device(device)

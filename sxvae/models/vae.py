@@ -79,8 +79,8 @@ class ProductSpaceVAE(nn.Module):
         learn_radius: bool = False,
     ) -> None:
         super().__init__()
-        own_encoder, own_decoder = isinstance(encoder, nn.Module), isinstance(decoder, nn.Module)
-        if own_encoder != own_decoder:
+        is_custom, has_decoder = isinstance(encoder, nn.Module), isinstance(decoder, nn.Module)
+        if is_custom != has_decoder:
             raise ConfigError("give both encoder and decoder, or neither")
         channels, height, width = input_shape
         self.settings = ModelSettings(
@@ -89,10 +89,10 @@ class ProductSpaceVAE(nn.Module):
             covariance=space.covariance if space.euclidean else DEFAULT_COVARIANCE,
             learn_radius=learn_radius,
             input_shape=(channels, height, width),
-            hidden_dims=() if own_encoder else tuple(hidden_dims),
+            hidden_dims=() if is_custom else tuple(hidden_dims),
             encoder=encoder if isinstance(encoder, str) else "mlp",
             decoder=decoder if isinstance(decoder, str) else "mlp",
-            own_networks=own_encoder,
+            own_networks=is_custom,
             likelihood=likelihood,
             gaussian_scale=gaussian_scale,
         )
@@ -119,12 +119,12 @@ class ProductSpaceVAE(nn.Module):
         """Build the model that `settings` describe, with freshly drawn weights.
 
         Raises:
-            ConfigError: if the settings are of a model with the user's own networks, and these are
-                not given.
+            ConfigError: if the settings are of a model with custom networks, and these are not
+                given.
         """
         if settings.own_networks and encoder is None:
             raise ConfigError(
-                "this model has an encoder and a decoder of its own: give them, as in "
+                "this model has a custom encoder and decoder: give them, as in "
                 "sxvae.load(path, encoder=..., decoder=...)"
             )
         return cls(

@@ -138,7 +138,7 @@ def resume(
         device: "auto", "cpu" or "cuda"; another one than before works, though not bit for bit.
         threads: PyTorch's; as many as before if None.
         data: needed if the run was made with your own tensors.
-        model: needed if it was made with your own networks: an instance to take the weights.
+        model: an instance that takes the weights, needed if the run has custom networks.
         callbacks: told what happens.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sxvae_cli import options
-from sxvae_cli.pictures import check_picture, end_codes, places, write_picture
+from sxvae_cli.pictures import check_picture, end_codes, factor_indices, write_picture
 from sxvae_cli.sources import opened
 
 _FROM, _TO = 0, 1
@@ -64,6 +64,6 @@ def interpolate(
             end = _TO if end is None else end
         ends = end_codes(model, given, (start, end), seed)
         figure = interpolation(
-            model.autoencoder, *ends, steps=steps, long_way=long_way, factors=places(factor)
+            model.autoencoder, *ends, steps=steps, long_way=long_way, factors=factor_indices(factor)
         )
         write_picture(figure, out)

@@ -10,7 +10,7 @@ import typer
 from sxvae_cli import options
 from sxvae_cli.commands.interpolate import interpolate
 from sxvae_cli.commands.reconstruct import reconstruct
-from sxvae_cli.pictures import check_picture, places, starting_codes, write_picture
+from sxvae_cli.pictures import check_picture, factor_indices, starting_codes, write_picture
 from sxvae_cli.sources import chosen_run, opened
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app.command("interpolation")(interpolate)
 
 _AllImages = Annotated[
     int | None,
-    typer.Option("--n", min=1, help="The first so many images.", show_default="all"),
+    typer.Option("--n", min=1, help="Number of images, from the first on.", show_default="all"),
 ]
 
 
@@ -53,7 +53,7 @@ def samples(
 def turn(
     source: options.Source = None,
     out: options.Picture = Path("turn.png"),
-    n: Annotated[int, typer.Option("--n", min=1, help="So many codes, a row for each.")] = 4,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of codes, a row for each.")] = 4,
     steps: Annotated[int, typer.Option(min=2, help="Images in a row, at equal angles.")] = 12,
     factor: Annotated[
         list[int] | None,
@@ -85,7 +85,10 @@ def turn(
         given = model.images(images, split, data_dir, prior)
         codes = starting_codes(model, given, n, seed)
         write_picture(
-            figure(model.autoencoder, codes, steps=steps, factors=places(factor), seed=seed), out
+            figure(
+                model.autoencoder, codes, steps=steps, factors=factor_indices(factor), seed=seed
+            ),
+            out,
         )
 
 
@@ -93,7 +96,7 @@ def turn(
 def swap(
     source: options.Source = None,
     out: options.Picture = Path("swap.png"),
-    n: Annotated[int, typer.Option("--n", min=1, help="So many codes, a row for each.")] = 3,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of codes, a row for each.")] = 3,
     draws: Annotated[int, typer.Option(min=1, help="Draws from the prior, a column each.")] = 8,
     factor: options.Factors = None,
     prior: options.Prior = False,
@@ -116,7 +119,10 @@ def swap(
         given = model.images(images, split, data_dir, prior)
         codes = starting_codes(model, given, n, seed)
         write_picture(
-            figure(model.autoencoder, codes, draws=draws, factors=places(factor), seed=seed), out
+            figure(
+                model.autoencoder, codes, draws=draws, factors=factor_indices(factor), seed=seed
+            ),
+            out,
         )
 
 

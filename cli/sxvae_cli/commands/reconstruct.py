@@ -15,7 +15,7 @@ from sxvae_cli.sources import opened
 def reconstruct(
     source: options.Source = None,
     out: options.Picture = Path("reconstructions.png"),
-    n: Annotated[int, typer.Option("--n", min=1, help="The first so many images.")] = 10,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of images, from the first on.")] = 10,
     images: options.Images = None,
     split: options.Split = None,
     force: options.ReplaceFile = False,

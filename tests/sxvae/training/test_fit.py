@@ -198,7 +198,7 @@ def test_a_finished_run_says_so_and_is_extended_by_epochs(data: ImageData, tmp_p
         resume("short", runs_dir=tmp_path, data=data, epochs=5)
 
 
-def test_a_run_killed_before_its_test_figures_makes_them(data: ImageData, tmp_path: Path) -> None:
+def test_a_run_killed_before_its_evaluation_is_evaluated(data: ImageData, tmp_path: Path) -> None:
     run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path)
     run.directory.evaluation.unlink()
     again = resume("a", runs_dir=tmp_path, data=data)
@@ -270,7 +270,7 @@ def test_own_networks_are_trained_loaded_and_resumed(data: ImageData, tmp_path: 
 
     model = ProductSpaceVAE(ProductSpace.parse("4,2"), data.image_shape, **build())
     run = fit(model, data, QUICK.model_copy(update={"epochs": 2}), name="a", runs_dir=tmp_path)
-    with pytest.raises(ConfigError, match="encoder and a decoder of its own"):
+    with pytest.raises(ConfigError, match="has a custom encoder and decoder"):
         sxvae.load(run.best)
     loaded, _ = sxvae.load(run.best, **build())
     for ours, theirs in zip(loaded.parameters(), model.parameters(), strict=True):
@@ -306,7 +306,7 @@ def test_refusals_leave_nothing_behind(data: ImageData, tmp_path: Path) -> None:
         fit(_model(data), data, QUICK, runs_dir=runs)
 
 
-def test_the_observer_is_told_everything(data: ImageData, tmp_path: Path) -> None:
+def test_callbacks_are_told_everything(data: ImageData, tmp_path: Path) -> None:
     seen: list[Any] = []
 
     class Recorder(Callbacks):
@@ -362,7 +362,9 @@ def test_a_killed_export_does_not_stand_in_the_way(data: ImageData, tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])
-def test_broken_test_figures_are_made_again(data: ImageData, tmp_path: Path, content: str) -> None:
+def test_broken_test_metrics_are_computed_again(
+    data: ImageData, tmp_path: Path, content: str
+) -> None:
     run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path)
     run.directory.evaluation.write_text(content)
     assert resume("a", runs_dir=tmp_path, data=data).evaluation == run.evaluation
