@@ -1,18 +1,20 @@
-"""Whether this host's graphs give the outputs that were stored with them."""
+"""Check that this machine computes the outputs that are stored in the bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from sxvae_runtime.errors import BundleError
 from sxvae_runtime.manifest import Graph, Manifest
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 # What an output may differ by on another machine, relative to max(1, |value|).
 _TOLERANCE = 1e-4

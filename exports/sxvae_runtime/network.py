@@ -1,15 +1,18 @@
-"""A graph in its onnxruntime session, run with as little around it as there can be."""
+"""A graph in its onnxruntime session, run with as little overhead as possible."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sxvae_runtime.manifest import Graph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _Outputs = Sequence[NDArray[np.float32]]
 

@@ -12,9 +12,9 @@ from sxvae.errors import ConfigError, TrainingInterrupted
 from sxvae.runs.directory import find_run, new_run, read_config
 from sxvae_cli import options, training_options
 from sxvae_cli.console import print_json, print_line, remarks, say
-from sxvae_cli.errors import InterruptedCommandError
 from sxvae_cli.figures import print_figures
 from sxvae_cli.training_settings import by_options, flag, settings_of
+from sxvae_runtime.command_line.application import InterruptedCommandError
 
 if TYPE_CHECKING:
     from sxvae.training.fit import Callbacks, Run

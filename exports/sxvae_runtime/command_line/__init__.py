@@ -1,0 +1,1 @@
+"""The command `sxvae-runtime`, whose parts `sxvae` uses too. Needs the extra `serve`."""
