@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import sxvae
-from sxvae.runs.checkpoint import FORMAT_VERSION, read_checkpoint, write_checkpoint
 from sxvae.errors import CheckpointError
+from sxvae.runs.checkpoint import FORMAT_VERSION, read_checkpoint, write_checkpoint
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SETTINGS: dict[str, Any] = {

@@ -6,7 +6,14 @@ import pytest
 
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
 from sxvae.errors import CheckpointError, ConfigError, OutputError
-from sxvae.runs.directory import RunDirectory, created, find_checkpoint, find_run, new_run, newest_run
+from sxvae.runs.directory import (
+    RunDirectory,
+    created,
+    find_checkpoint,
+    find_run,
+    new_run,
+    newest_run,
+)
 
 SETTINGS = RunSettings(
     model=ModelSettings(input_shape=(1, 8, 8)), data=DataSettings(), training=TrainingSettings()
