@@ -275,6 +275,38 @@ def test_errors_of_the_application_are_one_sentence(python: Path, tmp_path: Path
     assert done.stderr == "walk.py: there is no bundle at nowhere: it holds no manifest.json\n"
 
 
+def test_an_override_of_uv_leaves_only_the_other_build(tmp_path: Path) -> None:
+    """The one in docs/applications.md, resolved against the package index."""
+    guide = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
+    (override,) = re.findall(r'echo "(onnxruntime.*)" > overrides.txt', guide)
+    (tmp_path / "overrides.txt").write_text(override)
+    (tmp_path / "wanted.in").write_text(f"{EXPORTS}[serve]\nonnxruntime-gpu\n")
+    command = (
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-annotate",
+        "--override",
+        "overrides.txt",
+    )
+    done = subprocess.run(
+        [*command, "wanted.in"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "error sending request" in done.stderr or "Failed to fetch" in done.stderr:
+        pytest.skip(f"the package index can't be reached: {done.stderr.strip()[-300:]}")
+    assert done.returncode == 0, done.stderr
+    names = {line.partition("==")[0] for line in done.stdout.splitlines()}
+    assert {"onnxruntime-gpu", "numpy", "fastapi"} <= names
+    assert "onnxruntime" not in names
+
+
 def test_an_outside_users_mypy_sees_the_types(python: Path, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(APPLICATION)
     wrong = "import sxvae_runtime\n\nsxvae_runtime.load('bundle').traverse([1.0], 'first')\n"

@@ -11,6 +11,7 @@ import pytest
 
 import sxvae_runtime
 from sxvae_runtime import InputError
+from sxvae_runtime.serving.models import models_of
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ def test_options_and_providers_reach_every_session(
     app = sxvae_runtime.load(bundle, session_options=options, providers=providers)
     assert app.verify() < 1e-4  # opens the sampler's
     app.open_session("sampler")
-    assert len(opened) == 4
+    models_of(app)  # opens the server's
+    assert len(opened) == 5
     assert all(given is options and chosen == providers for given, chosen in opened)
 
 
