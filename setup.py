@@ -4,14 +4,27 @@ The version stands in exports/sxvae_runtime/_version.py alone.
 """
 
 import runpy
+import shutil
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "exports" / "sxvae_runtime" / "_version.py"))["__version__"]
 
+
+class CleanBuild(build_py):
+    """Builds from nothing: what an older version left in `build/` would get into the wheel."""
+
+    def run(self) -> None:
+        """Build what goes into the wheel."""
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 setup(
+    cmdclass={"build_py": CleanBuild},
     version=VERSION,
     install_requires=[
         f"sxvae-runtime=={VERSION}",

@@ -19,10 +19,14 @@ OLDEST_NODE = (20, 19)
 
 
 class BuildWithPage(build_py):
-    """Builds the page first, except for an editable install, whose page npm builds in place."""
+    """Builds the page first, except for an editable install, whose page npm builds in place.
+
+    What an older version left in `build/` is removed, for it would get into the wheel.
+    """
 
     def run(self) -> None:
         """Build what goes into the wheel."""
+        shutil.rmtree(self.build_lib, ignore_errors=True)
         if not self.editable_mode:
             build_page()
         super().run()

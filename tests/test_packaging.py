@@ -73,6 +73,17 @@ def test_every_module_is_in_a_wheel(large: Path, small: Path) -> None:
         assert modules == {name for name in file_names(wheel) if name.endswith(".py")}
 
 
+def test_what_an_older_build_left_is_in_no_wheel(tmp_path: Path, large: Path, small: Path) -> None:
+    clone = copy_sources(tmp_path / "clone")
+    for folder, wheel in ((clone, large), (clone / "exports", small)):
+        stale = folder / "build" / "lib" / "sxvae_runtime" / "stale.py"
+        stale.parent.mkdir(parents=True)
+        stale.touch()
+        assert file_names(build_wheel(folder, tmp_path / f"{folder.name}-wheel")) == file_names(
+            wheel
+        )
+
+
 def test_both_have_the_one_version(large: Path, small: Path) -> None:
     version = sxvae_runtime.__version__
     assert sxvae.__version__ == version

@@ -1,4 +1,4 @@
-"""A trained model in an application: numpy in, numpy out."""
+"""A trained model for applications, with NumPy arrays as its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Bundle:
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        """Spheres and Euclidean parts, in the order in which they lie in a latent vector."""
+        """The spheres and Euclidean factors, in the order of their coordinates in z."""
         return self.manifest.layout.factors
 
     @property
@@ -133,7 +133,7 @@ class Bundle:
     def interpolate(
         self, z0: ArrayLike, z1: ArrayLike, steps: int = 10, *, long_way: bool = False
     ) -> NDArray[np.float32]:
-        """Walk from one latent vector to another.
+        """The path from one latent vector to another.
 
         The path is a great circle on each sphere and a straight line on each Euclidean factor.
 
@@ -163,12 +163,12 @@ class Bundle:
     def traverse(
         self, z: ArrayLike, factor: int, *, axis: int = 0, steps: int = 10
     ) -> NDArray[np.float32]:
-        """Move one factor of a latent vector all the way, and keep the others as they are.
+        """Move one factor of a latent vector through its whole range, with the others fixed.
 
-        A point of a sphere goes once round the great circle that leads through it and an axis, at
-        equal angles: the first is where it was, and the one after the last would be the first
-        again. (An axis that it lies on itself gives no circle; one to another axis is taken.) In a
-        Euclidean factor one coordinate goes in equal steps from -3 to 3, where the prior is.
+        On a sphere the point goes once round the great circle through itself and a coordinate axis,
+        in equal angles. The first point is `z` itself, and one step after the last would be `z`
+        again. If the point lies on the axis, the circle leads to another axis. In a Euclidean
+        factor one coordinate goes in equal steps from -3 to 3, which covers the prior.
 
         Args:
             z: shape (ambient,).

@@ -16,7 +16,7 @@ from sxvae_runtime.manifest import Graph, Manifest
 if TYPE_CHECKING:
     import onnxruntime
 
-# What an output may differ by on another machine, relative to max(1, |value|).
+# How much an output may differ on another machine, relative to max(1, |value|).
 _TOLERANCE = 1e-4
 
 
@@ -64,7 +64,7 @@ def _differences(
     """One for each output of a graph."""
     outputs = list(graph.outputs)
     found = session.run(outputs, {port: golden[port] for port in graph.inputs})
-    # The sampler's output is the decoder's input by name, and golden has both.
+    # The sampler's output has the name of the decoder's input, so it is stored as `sample`.
     keys = ["sample"] if name == "sampler" else outputs
     return [_difference(golden[key], value) for key, value in zip(keys, found, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Open a bundle, refusing one whose parts do not fit each other."""
+"""Open a bundle, and refuse it if its parts do not fit each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(
     threads: int | None = None,
     batch_size: int = 256,
 ) -> Bundle:
-    """Open a bundle, all of it checked.
+    """Open a bundle and check all of it.
 
     Args:
         path: the folder that `sxvae export --onnx` wrote.
@@ -86,5 +86,5 @@ def _ports(manifest: Manifest) -> dict[str, tuple[_Ports, _Ports]]:
 
 
 def _vectors(widths: dict[str, int]) -> _Ports:
-    """A port for each width; those without entries are left out."""
+    """One input or output for each width; those of width 0 are left out."""
     return {name: ("batch", width) for name, width in widths.items() if width}

@@ -97,7 +97,7 @@ def make_session_options(
 
 
 def _check_providers(providers: list[Any]) -> None:
-    """Refuse what onnxruntime would quietly leave out; an entry is a name, or (name, options)."""
+    """Refuse providers that are not there, which onnxruntime itself would ignore."""
     available = onnxruntime.get_available_providers()
     for entry in providers:
         name = entry if isinstance(entry, str) else entry[0]

@@ -118,6 +118,12 @@ def test_the_api_is_described_without_the_network(url: str) -> None:
         assert httpx.get(f"{url}/{part}").status_code == 200
     described = httpx.get(f"{url}/openapi.json").json()["paths"]
     assert "/v2/models/{model}/infer" in described
+    operations = [operation for path in described.values() for operation in path.values()]
+    assert {tag for each in operations for tag in each["tags"]} == {
+        "inference",
+        "monitoring",
+        "REST",
+    }
     for path in ("/encode", "/decode", "/sample", "/interpolate"):
         body = described[path]["post"]["requestBody"]["content"]["application/json"]
         assert httpx.post(f"{url}{path}", json=body["example"]).status_code == 200
