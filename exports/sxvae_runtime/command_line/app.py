@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from sxvae_runtime.command_line import NAME
 from sxvae_runtime.command_line.commands.inspect import inspect
 from sxvae_runtime.command_line.commands.sample import sample
 from sxvae_runtime.command_line.commands.serve import serve
 from sxvae_runtime.command_line.commands.verify import verify
-from sxvae_runtime.command_line.main import NAME
 
 app = typer.Typer(
     name=NAME,

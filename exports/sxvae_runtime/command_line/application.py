@@ -33,6 +33,7 @@ def run_application(
     *,
     wrong_usage: Errors = (),
     failures: Errors = (),
+    describe: Callable[[Exception], str] = str,
 ) -> int:
     """Run a Typer application on the process's arguments.
 
@@ -42,6 +43,7 @@ def run_application(
         was_interrupted: whether there was a Ctrl-C.
         wrong_usage: further errors that mean wrong usage, beside those of the runtime.
         failures: further errors whose messages are for the user.
+        describe: gives the message of such an error.
 
     Returns:
         The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -63,9 +65,9 @@ def run_application(
         say(str(interruption))
         return INTERRUPTED
     except wrong_usage as error:
-        return _report_expected(error, name, WRONG_USAGE)
+        return _report_expected(error, describe(error), name, WRONG_USAGE)
     except failures as error:
-        return _report_expected(error, name, FAILED)
+        return _report_expected(error, describe(error), name, FAILED)
     except Exception as error:
         if was_interrupted():  # an extension module may turn an interrupt into an error of its own
             raise KeyboardInterrupt from error
@@ -86,19 +88,19 @@ def _report_usage(problem: BaseException, name: str) -> int:
     return WRONG_USAGE
 
 
-def _report_expected(error: Exception, name: str, code: int) -> int:
+def _report_expected(error: Exception, message: str, name: str, code: int) -> int:
     _print_traceback(error)
-    say(f"{name}: {_one_line(error)}")
+    say(f"{name}: {_one_line(message)}")
     return code
 
 
 def _report_unexpected(error: Exception, name: str) -> int:
     _print_traceback(error)
     if isinstance(error, OSError) and error.filename is None:
-        say(f"{name}: the output can't be written ({error.strerror or _one_line(error)})")
+        say(f"{name}: the output can't be written ({error.strerror or _one_line(str(error))})")
     else:
         kind = type(error).__name__
-        say(f"{name}: unexpected {kind}: {_one_line(error)}; --debug shows where it arose")
+        say(f"{name}: unexpected {kind}: {_one_line(str(error))}; --debug shows where it arose")
     return FAILED
 
 
@@ -109,5 +111,5 @@ def _print_traceback(error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

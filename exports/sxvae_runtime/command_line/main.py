@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from sxvae_runtime.command_line import NAME
 from sxvae_runtime.command_line.interrupts import exit_after
-
-NAME = "sxvae-runtime"
 
 
 def main() -> NoReturn:
