@@ -1,64 +1,48 @@
-"""Put the explorer's page into wheels, where Node is there to build it; see pyproject.toml."""
+"""What pyproject.toml can't say: `sxvae` has the version of `sxvae-runtime`, and depends on it.
 
-from __future__ import annotations
+The version stands in exports/sxvae_runtime/_version.py alone.
+"""
 
-import re
+import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-WEB = ROOT / "web"
-PAGE = ROOT / "cli" / "sxvae_cli" / "built_page"
-OLDEST_NODE = (20, 19)
+VERSION = runpy.run_path(str(ROOT / "exports" / "sxvae_runtime" / "_version.py"))["__version__"]
 
 
-class BuildWithPage(build_py):
-    """Builds the page first; an editable install leaves that to those who work on it."""
+class CleanBuild(build_py):
+    """Builds from nothing: what an older version left in `build/` would get into the wheel."""
 
     def run(self) -> None:
         """Build what goes into the wheel."""
-        if not self.editable_mode:
-            build_page()
+        shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
 
 
-def build_page() -> None:
-    """Build the page unless there is a fresh one; without Node the wheel goes without it."""
-    if not WEB.is_dir() or _is_fresh():
-        return
-    npm = shutil.which("npm")
-    if npm is None or _node_version() < OLDEST_NODE:
-        _say("Node 20.19 or newer is not here")
-        return
-    try:
-        for command in (["ci"], ["run", "build"]):
-            subprocess.run([npm, "--prefix", str(WEB), *command], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        _say(str(error))
-
-
-def _is_fresh() -> bool:
-    index = PAGE / "index.html"
-    sources = [path for path in WEB.rglob("*") if "node_modules" not in path.parts]
-    newest = max(path.stat().st_mtime for path in sources if path.is_file())
-    return index.is_file() and index.stat().st_mtime >= newest
-
-
-def _node_version() -> tuple[int, ...]:
-    node = shutil.which("node")
-    if node is None:
-        return (0,)
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    return tuple(int(part) for part in re.findall(r"\d+", said)) or (0,)
-
-
-def _say(reason: str) -> None:
-    print(f"the explorer's page is not built anew: {reason}", file=sys.stderr)
-
-
-setup(cmdclass={"build_py": BuildWithPage})
+setup(
+    cmdclass={"build_py": CleanBuild},
+    version=VERSION,
+    install_requires=[
+        f"sxvae-runtime=={VERSION}",
+        "numpy>=2.0",
+        "matplotlib>=3.9",
+        "numba>=0.61",
+        "onnx>=1.18",
+        "onnxruntime>=1.20",
+        "onnxscript>=0.6.2",
+        "pillow>=10.3",
+        "platformdirs>=4.0",
+        "pydantic>=2.8",
+        "rich>=13.8",
+        "safetensors>=0.4.5",
+        "scikit-learn>=1.5",
+        "scipy>=1.14",
+        "torch>=2.9",
+        "torchvision>=0.24",
+        "typer>=0.20",
+    ],
+)

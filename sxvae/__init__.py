@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sxvae_runtime import __version__ as __version__
+
 if TYPE_CHECKING:
     from sxvae.config import DataSettings as DataSettings
     from sxvae.config import ModelSettings as ModelSettings
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from sxvae.spaces import ProductSpace as ProductSpace
     from sxvae.training.fit import fit as fit
     from sxvae.training.fit import resume as resume
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "DataSettings": "config",

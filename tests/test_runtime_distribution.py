@@ -1,28 +1,30 @@
-"""`sxvae-runtime`, the small distribution: built, installed alone with its oldest dependencies."""
+"""`sxvae-runtime`, built from its source distribution and installed from the package index.
+
+Once with the oldest dependencies that it allows, and once for each other Python that is here.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
-import tomllib
+import urllib.request
 import venv
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-EXPORTS = ROOT / "exports"
-RUNTIME = EXPORTS / "sxvae_runtime"
+from tests.installing import EXPORTS, PIP, ROOT, build_wheel, copy_sources, requirements
+
 RUNTIME_TESTS = ROOT / "tests" / "sxvae_runtime"
 BUNDLE = RUNTIME_TESTS / "fixtures" / "bundle_v1_mixed"
-FILES = {f"sxvae_runtime/{path.name}" for path in RUNTIME.glob("*.py")} | {"sxvae_runtime/py.typed"}
-PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+SERVED = RUNTIME_TESTS / "fixtures" / "bundle_v1_sampler"
+
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 # An application that calls all there is, and says which types it expects.
 APPLICATION = """
@@ -67,49 +69,79 @@ def run(folder: Path, images: NDArray[np.uint8]) -> Floats | None:
 """
 
 
-def _project(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    return content
-
-
 def _blocks(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
 @pytest.fixture(scope="module")
-def wheel(once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
-    """Built from the source distribution, which is built from a copy of the checkout's."""
+def wheel(once: Once) -> Path:
+    """Of sxvae-runtime, from its source distribution."""
 
     def build(folder: Path) -> None:
-        unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
-        shutil.copytree(EXPORTS, folder / "source", ignore=unwanted)
+        exports = copy_sources(folder / "clone") / "exports"
         code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
         command = [sys.executable, "-c", code, str(folder)]
-        subprocess.run(command, cwd=folder / "source", check=True, capture_output=True)
+        subprocess.run(command, cwd=exports, check=True, capture_output=True)
         (sdist,) = folder.glob("*.tar.gz")
-        options = ("--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
-        subprocess.run([*PIP, "wheel", *options, str(sdist)], check=True)
+        build_wheel(sdist, folder / "wheel")
 
-    (built,) = once("runtime-wheel", build).glob("*.whl")
+    (built,) = (once("runtime-wheel", build) / "wheel").glob("*.whl")
     return built
 
 
+def _oldest(wheel: Path, extra: str) -> list[str]:
+    """The lowest versions that a wheel allows of what it needs itself, with an extra or none."""
+    found = []
+    for needed in requirements(wheel):
+        if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+            (bound,) = needed.specifier
+            found.append(f"{needed.name}=={bound.version}")
+    return found
+
+
+def _install(python: Path, *wanted: str | Path) -> None:
+    """Install from the package index, or skip the test where it can't be reached."""
+    command = [*PIP, "--python", python, "install", "--quiet", "--no-compile", *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 and re.search("connection|Could not find a version", done.stderr):
+        pytest.skip(f"the package index can't be reached: {done.stderr.strip()[-300:]}")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
-def python(wheel: Path, once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+def python(wheel: Path, once: Once) -> Path:
     """Of an environment with the wheel, its oldest dependencies, pytest, and nothing else."""
-    oldest = [each.replace(">=", "==") for each in _project(EXPORTS)["dependencies"]]
 
     def install(folder: Path) -> None:
         venv.create(folder)
-        pip = [*PIP, "--python", str(folder / "bin" / "python"), "install", "--no-compile"]
-        done = subprocess.run(
-            [*pip, *oldest, "pytest"], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            pytest.skip(f"the package index can't be reached: {done.stderr.strip()[-200:]}")
-        subprocess.run([*pip, "--no-index", str(wheel)], check=True)
+        _install(folder / "bin" / "python", wheel, *_oldest(wheel, ""), "pytest")
 
     return once("runtime-environment", install) / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def serving(wheel: Path, python: Path, once: Once) -> Path:
+    """Of an environment with the oldest dependencies of the extra `serve` too."""
+
+    def install(folder: Path) -> None:
+        venv.create(folder)
+        _install(folder / "bin" / "python", f"{wheel}[serve]", *_oldest(wheel, "serve"))
+
+    return once("serving-environment", install) / "bin" / "python"
+
+
+def _other_pythons() -> list[Path]:
+    """One interpreter for each newer version that the classifiers name."""
+    found = []
+    for version in ("3.12", "3.13"):
+        kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python3"))
+        on_path = shutil.which(f"python{version}")
+        for path in ([Path(on_path)] if on_path else []) + kept:
+            works = subprocess.run([path, "-c", ""], capture_output=True, check=False)
+            if works.returncode == 0:
+                found.append(path)
+                break
+    return found
 
 
 def _run(python: Path, *arguments: str | Path, cwd: Path) -> str:
@@ -125,34 +157,84 @@ def _run(python: Path, *arguments: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def test_both_distributions_say_the_same_of_the_runtime() -> None:
-    large, small = _project(ROOT), _project(EXPORTS)
-    for key in ("version", "requires-python", "license"):
-        assert small[key] == large[key]
-    assert set(small["dependencies"]) <= set(large["dependencies"])
-    assert (EXPORTS / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+def _run_runtime_tests(python: Path, folder: Path) -> None:
+    """Those that need no more than the plain installation, from another folder than the checkout.
 
-
-def test_the_wheel_and_the_source_hold_the_runtime_and_nothing_else(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name for name in names if ".dist-info/" not in name} == FILES
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    (sdist,) = wheel.parent.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        sources = {name.partition("/")[2] for name in archive.getnames()}
-    assert {*FILES, "README.md", "LICENSE", "pyproject.toml"} <= sources
-    assert not any("sxvae_export" in name for name in names | sources)
-
-
-def test_the_runtimes_tests_pass_in_an_environment_of_its_own(python: Path, tmp_path: Path) -> None:
-    """From another folder, so that the installed package is what they import."""
-    shutil.copytree(RUNTIME_TESTS, tmp_path / "tests")
+    So the installed package is what they import.
+    """
+    shutil.copytree(RUNTIME_TESTS, folder / "tests")
     options = ("-W", "error", "-q", "-rs", "-p", "no:cacheprovider", "--import-mode=importlib")
-    output = _run(python, "-m", "pytest", *options, "tests", cwd=tmp_path)
+    left_out = ("--ignore=tests/serving", "--ignore=tests/command_line")
+    output = _run(python, "-m", "pytest", *options, *left_out, "tests", cwd=folder)
     (passed,) = re.findall(r"(\d+) passed", output)
     assert int(passed) >= 190
     skipped = re.findall(r"^SKIPPED .*", output, re.M)
     assert all("No module named 'scipy'" in line for line in skipped)
+
+
+def test_the_runtimes_tests_pass_with_the_oldest_dependencies(python: Path, tmp_path: Path) -> None:
+    _run_runtime_tests(python, tmp_path)
+
+
+@pytest.mark.parametrize("other", _other_pythons(), ids=lambda path: str(path.resolve().name))
+def test_the_runtimes_tests_pass_on_other_pythons(other: Path, wheel: Path, tmp_path: Path) -> None:
+    """With the newest dependencies."""
+    subprocess.run([other, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    _install(python, f"{wheel}[serve]", "pytest")
+    _run_runtime_tests(python, tmp_path)
+    _check_serving(python, tmp_path)
+
+
+def test_serving_works_with_the_oldest_dependencies(serving: Path, tmp_path: Path) -> None:
+    _check_serving(serving, tmp_path)
+
+
+def _check_serving(python: Path, folder: Path) -> None:
+    """Every command of `sxvae-runtime`, and every route of its REST API."""
+    bundle = Path(shutil.copytree(SERVED, folder / "bundle"))
+    command = (python, "-I", "-m", "sxvae_runtime")
+    for name, *options in (["verify"], ["inspect", "--json"], ["sample", "--out", "x.png"]):
+        subprocess.run([*command, name, bundle, *options], cwd=folder, check=True)
+    options = ["--port", "0"]
+    with subprocess.Popen(
+        [*command, "serve", bundle, *options], stderr=subprocess.PIPE, text=True, cwd=folder
+    ) as server:
+        try:
+            assert server.stderr is not None
+            line = server.stderr.readline()
+            url = line.rpartition(" ")[2].strip()
+            assert url.startswith("http://"), line + server.stderr.read()
+            drawn = _post(f"{url}/sample", {"n": 2, "seed": 0})
+            encoded = _post(f"{url}/encode", {"x": drawn["x"]})
+            decoded = _post(f"{url}/decode", {"z": encoded["mean_direction"]})
+            assert len(decoded["x"]) == 2
+            ends = {"z0": drawn["z"][0], "z1": drawn["z"][1], "steps": 3}
+            assert len(_post(f"{url}/interpolate", ends)["x"]) == 3
+            for path in ("/v2", "/metrics", "/docs", "/openapi.json"):
+                with urllib.request.urlopen(f"{url}{path}", timeout=20) as answer:
+                    assert answer.status == 200
+        finally:
+            server.terminate()
+        assert server.wait(20) == 0
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        content: dict[str, Any] = json.load(answer)
+    return content
+
+
+def test_without_the_extra_the_command_names_it(python: Path, tmp_path: Path) -> None:
+    script = python.parent / "sxvae-runtime"
+    done = subprocess.run([script, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sxvae-runtime: the command needs packages that are not installed (typer, rich): "
+        'pip install "sxvae-runtime[serve]"\n'
+    )
 
 
 def test_the_examples_run_without_pytorch(python: Path, tmp_path: Path) -> None:
@@ -191,6 +273,38 @@ def test_errors_of_the_application_are_one_sentence(python: Path, tmp_path: Path
     )
     assert done.returncode == 1
     assert done.stderr == "walk.py: there is no bundle at nowhere: it holds no manifest.json\n"
+
+
+def test_an_override_of_uv_leaves_only_the_other_build(tmp_path: Path) -> None:
+    """The one in docs/applications.md, resolved against the package index."""
+    guide = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
+    (override,) = re.findall(r'echo "(onnxruntime.*)" > overrides.txt', guide)
+    (tmp_path / "overrides.txt").write_text(override)
+    (tmp_path / "wanted.in").write_text(f"{EXPORTS}[serve]\nonnxruntime-gpu\n")
+    command = (
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-annotate",
+        "--override",
+        "overrides.txt",
+    )
+    done = subprocess.run(
+        [*command, "wanted.in"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "error sending request" in done.stderr or "Failed to fetch" in done.stderr:
+        pytest.skip(f"the package index can't be reached: {done.stderr.strip()[-300:]}")
+    assert done.returncode == 0, done.stderr
+    names = {line.partition("==")[0] for line in done.stdout.splitlines()}
+    assert {"onnxruntime-gpu", "numpy", "fastapi"} <= names
+    assert "onnxruntime" not in names
 
 
 def test_an_outside_users_mypy_sees_the_types(python: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ export default defineConfig({
   plugins: [onnxruntime()],
   build: {
     target: "es2022",
-    outDir: fileURLToPath(new URL("../cli/sxvae_cli/built_page", import.meta.url)),
+    outDir: fileURLToPath(new URL("../exports/sxvae_runtime/built_page", import.meta.url)),
     emptyOutDir: true,
     modulePreload: false,
     reportCompressedSize: false,

@@ -9,13 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from sxvae.config import SplitName
-from sxvae_cli import errors
-
-
-def _want_debug(value: bool) -> bool:
-    errors.debug_wanted = errors.debug_wanted or value
-    return value
-
+from sxvae_runtime.command_line.options import Debug as Debug
+from sxvae_runtime.command_line.options import Json as Json
+from sxvae_runtime.command_line.options import PriorSeed as PriorSeed
+from sxvae_runtime.command_line.options import ReplaceFile as ReplaceFile
 
 Checkpoint = Annotated[
     str | None,
@@ -71,7 +68,6 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, help="Number of images, from the first on.", show_default="all"),
 ]
-ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Picture = Annotated[
     Path, typer.Option(help="The file to write. Its ending is the format: .png, .svg or .pdf.")
 ]
@@ -93,7 +89,6 @@ Split = Annotated[
 Prior = Annotated[
     bool, typer.Option("--prior", help="Start from draws from the prior instead of images.")
 ]
-PriorSeed = Annotated[int, typer.Option(min=0, help="Random seed of the prior draws.")]
 Factors = Annotated[
     list[int] | None,
     typer.Option(
@@ -102,11 +97,6 @@ Factors = Annotated[
         help="Show this factor, counted from 1; may be given several times.",
         show_default="all",
     ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Debug = Annotated[
-    bool,
-    typer.Option("--debug", help="Show where an error comes from.", callback=_want_debug),
 ]
 
 DEFAULT_RUNS_DIR = Path("runs")

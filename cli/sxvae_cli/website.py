@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from sxvae.io.atomic import new_folder
-from sxvae_cli.page import page_files
 from sxvae_runtime.manifest import is_bundle
+from sxvae_runtime.page import page_files
 
 BUNDLE = "bundle"  # where the page looks for its bundle, beside itself
 
@@ -21,8 +21,8 @@ def write_website(bundle: Path, out: Path, *, force: bool) -> None:
     """Write the page with a copy of a bundle; the folder appears at `out` as a whole.
 
     Raises:
-        OutputError: if the page is not built, or `out` exists and may not be replaced or can't be
-            written.
+        PageNotBuiltError: if the page is not built.
+        OutputError: if `out` exists and may not be replaced, or can't be written.
     """
     page = page_files()
     with new_folder(out, force, is_website) as folder:

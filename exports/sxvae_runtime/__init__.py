@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sxvae_runtime._version import __version__
 from sxvae_runtime.errors import (
     BundleError,
     BundleNotFoundError,
     InputError,
+    MissingPackageError,
     RuntimeBundleError,
 )
 
@@ -28,8 +30,10 @@ __all__ = [
     "BundleNotFoundError",
     "Factor",
     "InputError",
+    "MissingPackageError",
     "Posterior",
     "RuntimeBundleError",
+    "__version__",
     "load",
 ]
 

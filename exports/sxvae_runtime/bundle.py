@@ -1,19 +1,24 @@
-"""A trained model in an application: numpy in, numpy out."""
+"""A trained model for applications, with NumPy arrays as its inputs and outputs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sxvae_runtime import geometry, golden, inputs, sampling
+from sxvae_runtime.errors import InputError
 from sxvae_runtime.factors import Factor
 from sxvae_runtime.inputs import Seed
 from sxvae_runtime.manifest import Manifest
 from sxvae_runtime.network import Network
 from sxvae_runtime.posterior import Posterior, PosteriorSampler
 from sxvae_runtime.sessions import Sessions
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 # A standard normal coordinate lies between these with probability 0.997.
 _LEAST, _MOST = -3, 3
@@ -22,8 +27,8 @@ _LEAST, _MOST = -3, 3
 class Bundle:
     """An exported model, run by onnxruntime. Make one with `sxvae_runtime.load`.
 
-    Many threads may use one bundle at once. Draws from a generator that they share depend on who
-    comes first, so that each thread needs a seed or a generator of its own.
+    Many threads may use one bundle at once. Draws from a shared generator depend on which thread
+    comes first, so give each thread a seed or a generator of its own.
 
     Attributes:
         manifest: what the bundle holds.
@@ -44,7 +49,7 @@ class Bundle:
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        """Spheres and Euclidean parts, in the order in which they lie in a latent vector."""
+        """The spheres and Euclidean factors, in the order of their coordinates in z."""
         return self.manifest.layout.factors
 
     @property
@@ -61,7 +66,7 @@ class Bundle:
         """The posterior of images.
 
         Args:
-            x: shape (n, C, H, W); uint8 from 0 to 255, or floating point from 0 to 1.
+            x: shape (n, C, H, W); uint8 from 0 to 255, bool, or floating point from 0 to 1.
 
         Raises:
             InputError: if the shape, the type or a value is wrong.
@@ -117,7 +122,7 @@ class Bundle:
         Args:
             q: what `encode` returned.
             samples: draws for each image.
-            seed: an int, a numpy.random.Generator, or None for fresh chance.
+            seed: an int, a numpy.random.Generator, or None for a fresh random seed.
 
         Raises:
             InputError: if `q` has another shape, or a value is out of range.
@@ -128,7 +133,7 @@ class Bundle:
     def interpolate(
         self, z0: ArrayLike, z1: ArrayLike, steps: int = 10, *, long_way: bool = False
     ) -> NDArray[np.float32]:
-        """Walk from one latent vector to another.
+        """The path from one latent vector to another.
 
         The path is a great circle on each sphere and a straight line on each Euclidean factor.
 
@@ -158,16 +163,16 @@ class Bundle:
     def traverse(
         self, z: ArrayLike, factor: int, *, axis: int = 0, steps: int = 10
     ) -> NDArray[np.float32]:
-        """Move one factor of a latent vector all the way, and keep the others as they are.
+        """Move one factor of a latent vector through its whole range, with the others fixed.
 
-        A point of a sphere goes once round the great circle that leads through it and an axis, at
-        equal angles: the first is where it was, and the one after the last would be the first
-        again. (An axis that it lies on itself gives no circle; one to another axis is taken.) In a
-        Euclidean factor one coordinate goes in equal steps from -3 to 3, where the prior is.
+        On a sphere the point goes once round the great circle through itself and a coordinate axis,
+        in equal angles. The first point is `z` itself, and one step after the last would be `z`
+        again. If the point lies on the axis, the circle leads to another axis. In a Euclidean
+        factor one coordinate goes in equal steps from -3 to 3, which covers the prior.
 
         Args:
             z: shape (ambient,).
-            factor: its place in `factors`, counted from 0.
+            factor: its index in `factors`, counted from 0.
             axis: a coordinate of the factor, counted from 0; a sphere S^m has m + 1 of them.
             steps: how many points.
 
@@ -180,9 +185,9 @@ class Bundle:
         """
         inputs.at_least(2, steps, "steps")
         start = self._latent(z, "z", 1)
-        inputs.place(factor, len(self.factors), "factor", "in app.factors")
+        inputs.index(factor, len(self.factors), "factor", "in app.factors")
         moved = self.factors[factor]
-        inputs.place(axis, moved.ambient, "axis", f"in factor {factor} ({moved.name})")
+        inputs.index(axis, moved.ambient, "axis", f"in factor {factor} ({moved.name})")
         path = start[None].repeat(steps, axis=0)
         if moved.is_sphere:
             point = geometry.unit(start[moved.slice].astype(np.float64))
@@ -191,6 +196,21 @@ class Bundle:
         else:
             path[:, moved.offset + axis] = np.linspace(_LEAST, _MOST, steps)
         return path
+
+    def open_session(self, graph: str) -> onnxruntime.InferenceSession:
+        """A new onnxruntime session of a graph, with the options that the bundle was loaded with.
+
+        Args:
+            graph: "encoder", "decoder" or "sampler".
+
+        Raises:
+            InputError: if the bundle has no such graph.
+            BundleError: if onnxruntime can't load it.
+        """
+        if graph not in self.manifest.graphs:
+            there = ", ".join(self.manifest.graphs)
+            raise InputError(f"the bundle {self.path} has no graph {graph!r}; it has {there}")
+        return self._sessions.open(graph)
 
     def verify(self) -> float:
         """Run the bundle's golden inputs through its graphs, the sampler's too if it has one.
@@ -203,5 +223,5 @@ class Bundle:
         """
         sessions = {"encoder": self._encoder.session, "decoder": self._decoder.session}
         if "sampler" in self.manifest.graphs:
-            sessions["sampler"] = self._sessions.open("sampler")
+            sessions["sampler"] = self.open_session("sampler")
         return golden.largest_difference(self.path, self.manifest, sessions)

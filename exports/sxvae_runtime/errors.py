@@ -14,4 +14,20 @@ class BundleNotFoundError(BundleError, FileNotFoundError):
 
 
 class InputError(RuntimeBundleError, ValueError):
-    """An array that the model does not take."""
+    """An array or an option that the model does not take."""
+
+
+class MissingPackageError(RuntimeBundleError, ImportError):
+    """A package that is needed and is not installed."""
+
+
+class PageNotBuiltError(RuntimeBundleError):
+    """The explorer's page, where the package was installed without it."""
+
+
+class OutputError(RuntimeBundleError):
+    """A file that can't be written, or that would be overwritten."""
+
+
+class SettingError(RuntimeBundleError, ValueError):
+    """An invalid setting of a command or of the server."""

@@ -1,20 +1,22 @@
-"""Whether this host's graphs give the outputs that were stored with them."""
+"""Check that this machine computes the outputs that are stored in the bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from sxvae_runtime.errors import BundleError
 from sxvae_runtime.manifest import Graph, Manifest
 
-# What an output may differ by on another machine, relative to max(1, |value|).
+if TYPE_CHECKING:
+    import onnxruntime
+
+# How much an output may differ on another machine, relative to max(1, |value|).
 _TOLERANCE = 1e-4
 
 
@@ -62,7 +64,7 @@ def _differences(
     """One for each output of a graph."""
     outputs = list(graph.outputs)
     found = session.run(outputs, {port: golden[port] for port in graph.inputs})
-    # The sampler's output is the decoder's input by name, and golden has both.
+    # The sampler's output has the name of the decoder's input, so it is stored as `sample`.
     keys = ["sample"] if name == "sampler" else outputs
     return [_difference(golden[key], value) for key, value in zip(keys, found, strict=True)]
 

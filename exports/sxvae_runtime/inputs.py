@@ -1,8 +1,8 @@
-"""Checks of what a caller hands over, each failing with a sentence.
+"""Checks of a caller's arguments; each raises an InputError that says what is wrong.
 
-One image takes the graphs some tens of microseconds, so that the checks are felt. What an
-application hands over again and again is therefore looked at in few passes (`_is_in_unit_interval`,
-`LatentCheck.passes`); only what these do not let through is looked at closely.
+A graph runs one image in some tens of microseconds, so the checks have to be quick too. Images and
+latent vectors therefore pass through one quick test each (`_is_in_unit_interval`,
+`LatentCheck._passes`), and only what fails it is examined in detail.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Seed = int | np.random.Generator | None
 # How far a point of a sphere may be from norm 1.
 _NORM_TOLERANCE = 1e-3
 
-# So many numbers are quicker looked at one by one than as an array.
+# Up to this many numbers a loop in Python is quicker than NumPy.
 _FEW = 64
 
 # The bits of 1 as a float32.
@@ -38,15 +38,31 @@ def images(x: ArrayLike, input_shape: tuple[int, ...]) -> NDArray[np.float32]:
     if array.shape[1:] != input_shape:
         expected = f"(n, {', '.join(map(str, input_shape))})"
         raise InputError(f"x has the shape {array.shape}; {expected} is needed")
+    return unit_interval(array, "x")
+
+
+def unit_interval(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Pixels of any accepted type as contiguous float32 in [0, 1], of the same shape.
+
+    Args:
+        array: uint8, which is divided by 255; bool, which becomes 0 and 1; or floating point in
+            [0, 1].
+        name: what messages call it.
+
+    Raises:
+        InputError: if the type is another, or a value is not finite or outside [0, 1].
+    """
     if array.dtype == np.float32 and array.flags.c_contiguous and _is_in_unit_interval(array):
         return array
     if array.dtype == np.uint8:
-        return array.astype(np.float32) / np.float32(255)
-    array = _floats(array, "x")
+        return array.astype(np.float32, order="C") / np.float32(255)
+    if array.dtype == np.bool_:
+        return array.astype(np.float32, order="C")
+    array = _floats(array, name, "floating point, uint8 or bool")
     if array.size and (array.min() < 0 or array.max() > 1):
         raise InputError(
-            f"x holds values from {array.min():g} to {array.max():g}; they must lie in [0, 1] "
-            "(or be uint8, which is divided by 255)"
+            f"{name} holds values from {array.min():g} to {array.max():g}; they must lie in "
+            "[0, 1] (or be uint8, which is divided by 255)"
         )
     return array
 
@@ -98,7 +114,7 @@ class LatentCheck:
         return True
 
     def _refuse_off_spheres(self, array: NDArray[np.float32], name: str) -> None:
-        for place, factor in enumerate(self._factors):
+        for index, factor in enumerate(self._factors):
             if not factor.is_sphere:
                 continue
             norms = np.linalg.norm(array[..., factor.slice], axis=-1)
@@ -106,7 +122,7 @@ class LatentCheck:
             if off.size and off.max() > _NORM_TOLERANCE:
                 worst = float(np.atleast_1d(norms)[np.argmax(off)])
                 raise InputError(
-                    f"{name} has norm {worst:.4g} in factor {place} ({factor.name}); points of a "
+                    f"{name} has norm {worst:.4g} in factor {index} ({factor.name}); points of a "
                     "sphere have norm 1: divide each sphere's coordinates by their norm"
                 )
 
@@ -126,13 +142,13 @@ def parameters(value: ArrayLike, name: str, shape: tuple[int, int]) -> NDArray[A
     return array
 
 
-def normal_scale(part: NDArray[Any], place: int, factor: Factor) -> NDArray[Any]:
+def normal_scale(part: NDArray[Any], index: int, factor: Factor) -> NDArray[Any]:
     """A normal factor's own scales, shape (n, scales).
 
     Raises:
         InputError: if a standard deviation is not above 0, or a Cholesky factor is none.
     """
-    where = f"factor {place} ({factor.name})"
+    where = f"factor {index} ({factor.name})"
     if factor.covariance != "full":
         if (part <= 0).any():
             raise InputError(f"scale: every standard deviation of {where} must be above 0")
@@ -158,20 +174,20 @@ def at_least(least: int, count: int, name: str) -> None:
         raise InputError(f"{name} must be a whole number of at least {least}, not {count}")
 
 
-def place(value: int, count: int, name: str, where: str) -> None:
-    """Refuse what is not one of `count` places, counted from 0.
+def index(value: int, count: int, name: str, where: str) -> None:
+    """Refuse what is not the index of one of `count` entries.
 
     Raises:
         InputError: saying so.
     """
     if not isinstance(value, int | np.integer) or not 0 <= value < count:
         raise InputError(
-            f"{name} must be a whole number from 0 to {count - 1}, its place {where}, not {value!r}"
+            f"{name} must be a whole number from 0 to {count - 1}, its index {where}, not {value!r}"
         )
 
 
 def generator(seed: Seed) -> np.random.Generator:
-    """A generator from a seed; a Generator is used as it is, None means fresh chance.
+    """A generator from a seed; a Generator is used as it is, None takes a fresh random seed.
 
     Raises:
         InputError: if the seed is none of these.
@@ -187,19 +203,19 @@ def generator(seed: Seed) -> np.random.Generator:
 def _is_in_unit_interval(array: NDArray[np.float32]) -> bool:
     """Whether all values are from 0 to 1, in one pass over their bits.
 
-    As whole numbers the bits of the floats from 0 to 1 grow with them, and those of NaN and of all
-    with a sign are larger. So -0 does not pass, nor does an array without entries.
+    Read as unsigned integers, the bits of the floats from 0 to 1 are ordered as the floats are, and
+    those of NaN and of all negative numbers are larger. So -0 does not pass, nor does an array
+    without entries.
     """
     if array.size == 0:
         return False
     bits = array.view(np.uint32)
-    # argmax takes a few microseconds less than max, for which NumPy chooses a loop first.
+    # argmax is a few microseconds quicker than max on small arrays.
     return bits.item(bits.argmax()) <= _BITS_OF_ONE
 
 
-def _floats(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+def _floats(array: NDArray[Any], name: str, kinds: str = "floating point") -> NDArray[np.float32]:
     if not np.issubdtype(array.dtype, np.floating):
-        kinds = "floating point or uint8" if name == "x" else "floating point"
         raise InputError(f"{name} has the type {array.dtype}; {kinds} is needed")
     if not np.isfinite(array).all():
         raise InputError(f"{name} holds values that are not finite")

@@ -1,16 +1,19 @@
-"""Open a bundle, refusing one whose parts do not fit each other."""
+"""Open a bundle, and refuse it if its parts do not fit each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sxvae_runtime import inputs
 from sxvae_runtime.bundle import Bundle
 from sxvae_runtime.errors import BundleError
 from sxvae_runtime.manifest import Manifest, read_manifest
-from sxvae_runtime.sessions import Sessions
+from sxvae_runtime.sessions import Sessions, make_session_options
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _Ports = dict[str, tuple[int | str, ...]]
 
@@ -19,22 +22,28 @@ def load(
     path: str | Path,
     *,
     providers: Sequence[Any] | None = None,
-    threads: int = 1,
+    session_options: onnxruntime.SessionOptions | None = None,
+    threads: int | None = None,
     batch_size: int = 256,
 ) -> Bundle:
-    """Open a bundle, all of it checked.
+    """Open a bundle and check all of it.
 
     Args:
         path: the folder that `sxvae export --onnx` wrote.
-        providers: onnxruntime's execution providers; the CPU's if None.
-        threads: onnxruntime's threads within an operator; 0 for as many as there are cores.
+        providers: onnxruntime's execution providers, each a name or a pair of a name and its
+            options; the CPU's if None.
+        session_options: onnxruntime's options for the session of every graph, used as they are.
+        threads: onnxruntime's threads within an operator, 1 if None, 0 for as many as there are
+            cores. With `session_options` leave it out, and set their `intra_op_num_threads`.
         batch_size: how many images or latent vectors a graph takes at a time: what is larger is
             cut up. Memory grows with it, above all in convolutions.
 
     Raises:
         BundleNotFoundError: if the folder or a file of it is missing.
         BundleError: if a file is damaged, swapped, foreign or of a newer format.
-        InputError: if onnxruntime has no such provider, or a number is out of range.
+        InputError: if onnxruntime has no such provider, a number is out of range, or both
+            `session_options` and `threads` are given.
+        MissingPackageError: if onnxruntime is not installed.
 
     Example:
         app = sxvae_runtime.load("bundle")
@@ -47,7 +56,8 @@ def load(
         if name not in manifest.graphs:
             raise BundleError(f"{folder} has no {name} graph; export the bundle again")
     _check_ports(folder, manifest)
-    return Bundle(folder, manifest, Sessions(folder, manifest, providers, threads), batch_size)
+    options = make_session_options(session_options, threads)
+    return Bundle(folder, manifest, Sessions(folder, manifest, providers, options), batch_size)
 
 
 def _check_ports(folder: Path, manifest: Manifest) -> None:
@@ -76,5 +86,5 @@ def _ports(manifest: Manifest) -> dict[str, tuple[_Ports, _Ports]]:
 
 
 def _vectors(widths: dict[str, int]) -> _Ports:
-    """A port for each width; those without entries are left out."""
+    """One input or output for each width; those of width 0 are left out."""
     return {name: ("batch", width) for name, width in widths.items() if width}

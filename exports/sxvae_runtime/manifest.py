@@ -56,7 +56,7 @@ class Manifest:
 
 
 def digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest but its own entry `sha256`."""
+    """The SHA-256 of a manifest without its entry `sha256`."""
     rest = {key: value for key, value in content.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -121,7 +121,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
 
 
 def _layout(entries: list[Mapping[str, Any]]) -> Layout:
-    """The factors, which must lie side by side.
+    """The layout of the factors, which must lie side by side.
 
     Raises:
         UnknownFactorError: if a family or covariance is not known here.

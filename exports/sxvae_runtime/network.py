@@ -1,15 +1,18 @@
-"""A graph in its onnxruntime session, run with as little around it as there can be."""
+"""A graph in its onnxruntime session, run with as little overhead as possible."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sxvae_runtime.manifest import Graph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _Outputs = Sequence[NDArray[np.float32]]
 
@@ -36,13 +39,13 @@ class Network:
         self._outputs = outputs
         self._widths = [_sizes(graph.outputs[name]) for name in outputs]
         self._batch_size = batch_size
-        # Other providers would copy what is bound once and for all.
+        # Memory is bound once, on the CPU; the other providers would copy it in every call.
         on_cpu = session.get_providers() == ["CPUExecutionProvider"]
         row = (1, *_sizes(shape))
         self._single = _SingleRow(session, self._feed, row, outputs) if on_cpu else None
 
     def run(self, value: NDArray[np.float32]) -> _Outputs:
-        """All outputs, a batch at a time: convolutions take megabytes for each row."""
+        """All outputs, computed in batches, because convolutions need megabytes for each row."""
         if len(value) == 1 and self._single is not None:
             found = self._single.run(value)
             if found is not None:
@@ -62,12 +65,12 @@ class Network:
 
 
 def _sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:
-    """Of a row: all but the batch's."""
+    """The shape of one row, without the batch axis."""
     return tuple(int(size) for size in shape[1:])
 
 
 class _SingleRow:
-    """One row in memory that the session knows, a tenth quicker than handing over arrays.
+    """Runs a single row in memory that is bound to the session, which saves a tenth of the time.
 
     For two rows and more, making a binding takes longer than it saves.
     """
@@ -88,7 +91,7 @@ class _SingleRow:
         self._lock = threading.Lock()
 
     def run(self, value: NDArray[np.float32]) -> _Outputs | None:
-        """All outputs, copied; None while another thread is at it."""
+        """Copies of all outputs, or None while another thread uses the memory."""
         if not self._lock.acquire(blocking=False):
             return None
         try:

@@ -1,4 +1,4 @@
-"""q(z given x): what the encoder says of it, and draws from it."""
+"""The posterior q(z given x): its parameters, and draws from it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Posterior(NamedTuple):
     scale: NDArray[np.float32] | None = None
 
 
-class _SpheresAlike(NamedTuple):
+class _SphereGroup(NamedTuple):
     """The spheres of one family and dimension, which are sampled together.
 
     Attributes:
         family: their posteriors'.
-        orders: their places among the spheres, shape (spheres,).
+        indices: their indices among the spheres, shape (spheres,).
         columns: their coordinates in a latent vector, shape (spheres, ambient).
     """
 
     family: str
-    orders: NDArray[np.intp]
+    indices: NDArray[np.intp]
     columns: NDArray[np.intp]
 
 
@@ -55,7 +55,7 @@ class PosteriorSampler:
     def __init__(self, layout: Layout, latent: LatentCheck) -> None:
         self._layout = layout
         self._latent = latent
-        self._spheres_alike = _spheres_alike(layout)
+        self._sphere_groups = _sphere_groups(layout)
 
     def draw(self, q: Posterior, samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Latent vectors, shape (samples, n, ambient).
@@ -71,7 +71,7 @@ class PosteriorSampler:
         return z
 
     def _checked(self, q: Posterior) -> Posterior:
-        """`q` with everything checked but what the samplers check."""
+        """`q` as arrays of the right shapes; the samplers check the values of the scales."""
         q = Posterior(*q)
         loc = self._latent(q.mean_direction, "mean_direction", 2)
         n, spheres, scales = len(loc), len(self._layout.spheres), self._layout.scales
@@ -86,8 +86,8 @@ class PosteriorSampler:
         self, z: NDArray[np.float32], q: Posterior, rng: np.random.Generator
     ) -> None:
         """Fill in the spheres' coordinates."""
-        for family, orders, columns in self._spheres_alike:
-            concentration = q.concentration[None, :, orders].repeat(len(z), axis=0)
+        for family, indices, columns in self._sphere_groups:
+            concentration = q.concentration[None, :, indices].repeat(len(z), axis=0)
             loc = q.mean_direction[:, columns]
             z[..., columns] = sampling.sample(family, loc, concentration, rng)
 
@@ -109,15 +109,15 @@ class PosteriorSampler:
             z[..., factor.slice] = drawn
 
 
-def _spheres_alike(layout: Layout) -> list[_SpheresAlike]:
-    """In the order in which each family and dimension comes first."""
-    alike = []
+def _sphere_groups(layout: Layout) -> list[_SphereGroup]:
+    """One group for each family and dimension, in the order of their first factors."""
+    groups = []
     for (family, _), indices in layout.groups.items():
         factors = [layout.factors[index] for index in indices]
         if factors[0].is_sphere:
-            orders = [layout.concentration_slices[index].start for index in indices]
+            starts = [layout.concentration_slices[index].start for index in indices]
             columns = np.add.outer(
                 [factor.offset for factor in factors], np.arange(factors[0].ambient)
             )
-            alike.append(_SpheresAlike(family, np.array(orders), columns))
-    return alike
+            groups.append(_SphereGroup(family, np.array(starts), columns))
+    return groups

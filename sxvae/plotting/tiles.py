@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sxvae.errors import DataError
-from sxvae.plotting.grid import GAP, image_grid
+from sxvae.plotting.grid import image_grid
 from sxvae.plotting.style import styled
+from sxvae_runtime.pictures import GAP
 
 _Pixels = NDArray[np.uint8]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 import sxvae_runtime
 from sxvae_runtime.manifest import digest
 
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
 
@@ -57,3 +61,22 @@ def rewrite() -> Rewrite:
         path.write_text(json.dumps(content))
 
     return changed
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Command:
+    """Run `sxvae-runtime` as a user does, in an empty folder; `code` is the exit status."""
+
+    def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "sxvae_runtime", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        assert done.returncode == code, f"exit {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

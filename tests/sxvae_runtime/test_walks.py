@@ -98,12 +98,12 @@ def test_both_axes_lead_round_a_circle(fixtures: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"factor": 3}, r"factor must be a whole number from 0 to 2, its place in app\.factors"),
+        ({"factor": 3}, r"factor must be a whole number from 0 to 2, its index in app\.factors"),
         ({"factor": -1}, "factor must be a whole number from 0 to 2, .* not -1"),
         ({"factor": 1.0}, r"not 1\.0"),
         (
             {"factor": 1, "axis": 3},
-            r"axis must be .* 0 to 2, its place in factor 1 \(S\^2\), not 3",
+            r"axis must be .* 0 to 2, its index in factor 1 \(S\^2\), not 3",
         ),
         ({"factor": 1, "steps": 1}, "steps must be a whole number of at least 2, not 1"),
     ],

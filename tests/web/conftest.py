@@ -21,9 +21,9 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
-from sxvae.errors import OutputError
 from sxvae_cli.lazy import COMMANDS
-from sxvae_cli.page import page_files
+from sxvae_runtime.errors import PageNotBuiltError
+from sxvae_runtime.page import page_files
 
 # Chromium finds no address but this machine's.
 _NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
@@ -103,7 +103,7 @@ def page() -> dict[str, bytes]:
     """The page's files."""
     try:
         return page_files()
-    except OutputError as error:
+    except PageNotBuiltError as error:
         pytest.skip(str(error))
 
 

@@ -61,8 +61,8 @@ def test_what_to_write_has_to_be_said(cli: Cli, trained: Path, tmp_path: Path) -
 
 def test_without_a_page_the_command_that_builds_it_is_named(trained: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib, sxvae_cli.page, sxvae_cli.main\n"
-        "sxvae_cli.page.FOLDER = pathlib.Path('nowhere')\n"
+        "import sys, pathlib, sxvae_runtime.page, sxvae_cli.main\n"
+        "sxvae_runtime.page.FOLDER = pathlib.Path('nowhere')\n"
         f"sys.argv = ['sxvae', 'export', {str(trained)!r}, '--web', 'out']\n"
         "sxvae_cli.main.main()"
     )

@@ -15,10 +15,10 @@ from sxvae.runs.directory import find_run, new_run, read_config
 from sxvae.settings import RUN
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, remarks, say
-from sxvae_cli.errors import InterruptedCommandError
 from sxvae_cli.metrics_table import print_metrics
 from sxvae_cli.setting_options import flag, with_settings
 from sxvae_cli.training_settings import settings_of
+from sxvae_runtime.command_line.application import InterruptedCommandError
 
 if TYPE_CHECKING:
     from sxvae.training.fit import Callbacks, Run

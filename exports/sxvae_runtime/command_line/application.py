@@ -1,0 +1,115 @@
+"""How a Typer application runs here: its exit status, and every error in one sentence."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+
+import typer
+
+from sxvae_runtime.command_line import options
+from sxvae_runtime.command_line.console import say
+from sxvae_runtime.errors import MissingPackageError, RuntimeBundleError, SettingError
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+Errors = tuple[type[Exception], ...]
+
+# The base of what Typer raises for wrong usage; it has no public name of its own.
+_UsageProblem: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+
+class InterruptedCommandError(Exception):
+    """Ctrl-C, with what is saved and how to go on. Typer would swallow a KeyboardInterrupt."""
+
+
+def run_application(
+    app: typer.Typer,
+    name: str,
+    was_interrupted: Callable[[], bool],
+    *,
+    wrong_usage: Errors = (),
+    failures: Errors = (),
+    describe: Callable[[Exception], str] = str,
+) -> int:
+    """Run a Typer application on the process's arguments.
+
+    Args:
+        app: the application.
+        name: the command's name, with which its messages begin.
+        was_interrupted: whether there was a Ctrl-C.
+        wrong_usage: further errors that mean wrong usage, beside those of the runtime.
+        failures: further errors whose messages are for the user.
+        describe: gives the message of such an error.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, unless the command itself said what became of its work.
+    """
+    wrong_usage = (SettingError, MissingPackageError, *wrong_usage)
+    failures = (RuntimeBundleError, *failures)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "±" still gets its numbers
+    try:
+        code = app(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+    except _UsageProblem as problem:
+        return _report_usage(problem, name)
+    except InterruptedCommandError as interruption:
+        say(str(interruption))
+        return INTERRUPTED
+    except wrong_usage as error:
+        return _report_expected(error, describe(error), name, WRONG_USAGE)
+    except failures as error:
+        return _report_expected(error, describe(error), name, FAILED)
+    except Exception as error:
+        if was_interrupted():  # an extension module may turn an interrupt into an error of its own
+            raise KeyboardInterrupt from error
+        return _report_unexpected(error, name)
+    if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else DONE
+
+
+def _report_usage(problem: BaseException, name: str) -> int:
+    """Typer's own complaint as one line, with where to read more."""
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context is not None else name
+    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    if message:  # without arguments the help has been printed already
+        message = message.replace("Value error, ", "").rstrip(".")
+        say(f"{command}: {message}; see {command} --help")
+    return WRONG_USAGE
+
+
+def _report_expected(error: Exception, message: str, name: str, code: int) -> int:
+    _print_traceback(error)
+    say(f"{name}: {_one_line(message)}")
+    return code
+
+
+def _report_unexpected(error: Exception, name: str) -> int:
+    _print_traceback(error)
+    if isinstance(error, OSError) and error.filename is None:
+        say(f"{name}: the output can't be written ({error.strerror or _one_line(str(error))})")
+    else:
+        kind = type(error).__name__
+        say(f"{name}: unexpected {kind}: {_one_line(str(error))}; --debug shows where it arose")
+    return FAILED
+
+
+def _print_traceback(error: Exception) -> None:
+    if options.debug_wanted:
+        import traceback
+
+        traceback.print_exception(error)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

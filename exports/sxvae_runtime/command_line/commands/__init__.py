@@ -1,0 +1,1 @@
+"""The commands, one a module: each is a function that Typer turns into a command line."""
