@@ -217,9 +217,12 @@ def _is_in_unit_interval(array: NDArray[np.float32]) -> bool:
 def _floats(array: NDArray[Any], name: str, kinds: str = "floating point") -> NDArray[np.float32]:
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"{name} has the type {array.dtype}; {kinds} is needed")
-    if not np.isfinite(array).all():
+    # A value that is too large for float32 becomes infinite, and is refused.
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(values).all():
         raise InputError(f"{name} holds values that are not finite")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return values
 
 
 def _array(value: ArrayLike, name: str) -> NDArray[Any]:

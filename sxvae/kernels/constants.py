@@ -4,3 +4,5 @@
 VON_MISES_FISHER, POWER_SPHERICAL = 0, 1
 # A vector is not divided by less than this, as in torch.nn.functional.normalize.
 SMALLEST_NORM = 1e-12
+# A trained posterior's concentration stays above this: near 0 it has no direction to learn.
+CONCENTRATION_FLOOR = 1.0

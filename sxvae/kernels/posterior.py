@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from sxvae.kernels.compiler import Array, compiled
-from sxvae.kernels.constants import SMALLEST_NORM, VON_MISES_FISHER
+from sxvae.kernels.constants import CONCENTRATION_FLOOR, SMALLEST_NORM, VON_MISES_FISHER
 from sxvae.kernels.gradients import differentiate
 from sxvae.kernels.partition_table import interpolate
 from sxvae.kernels.placement import place
@@ -93,7 +93,8 @@ def draw(
         for j in range(ambient):
             loc[row, j] = raw[image, offset + j] / length
         raw_k = np.float64(raw[image, concentrations + columns[sphere]])
-        k[row] = max(raw_k, 0.0) + math.log1p(math.exp(-abs(raw_k))) + 1
+        softplus = max(raw_k, 0.0) + math.log1p(math.exp(-abs(raw_k)))
+        k[row] = softplus + CONCENTRATION_FLOOR
     own_seed = np.uint64(seed) + np.uint64(first) * STREAM
     invalid: int = draw_cosines(k, ambient, own_seed, 0, one_minus_cosine, one_plus_cosine)
     if invalid >= 0:
@@ -121,7 +122,6 @@ def differentiate_draw(
     weights: Array,
     depth: float,
     by_raw: Array,
-    by_bias: Array,
 ) -> None:
     """The gradients with respect to the head's outputs.
 
@@ -137,7 +137,6 @@ def differentiate_draw(
         weights: of the nodes.
         depth: of the quadrature, as in `implicit`.
         by_raw: the group's columns are filled with the gradients, shape (batch, ambient + spheres).
-        by_bias: the gradients' sums over the batch are added to it, shape (ambient + spheres,).
     """
     rows, ambient, concentrations = len(direction), direction.shape[1] + 1, by_z.shape[1]
     loc, by_x, numbers = _parts(work, rows, ambient)
@@ -173,10 +172,7 @@ def differentiate_draw(
             inner += by_loc[row, j] * loc[row, j]
         length = max(math.sqrt(square), SMALLEST_NORM)
         for j in range(ambient):
-            gradient = (by_loc[row, j] - inner * loc[row, j]) / length
-            by_raw[image, offset + j] = gradient
-            by_bias[offset + j] += gradient
+            by_raw[image, offset + j] = (by_loc[row, j] - inner * loc[row, j]) / length
         slope = by_k[row] + by_kl[image, column] * k[row] * moments[2, row]
-        slope *= -math.expm1(1 - k[row])  # the derivative of softplus
-        by_raw[image, concentrations + column] = slope
-        by_bias[concentrations + column] += slope
+        softplus_slope = -math.expm1(CONCENTRATION_FLOOR - k[row])
+        by_raw[image, concentrations + column] = slope * softplus_slope

@@ -178,9 +178,6 @@ def _differentiate(
     """Fill in the gradients with respect to a group's outputs."""
     from sxvae.kernels import posterior as kernel
 
-    by_bias = np.zeros((len(drawn), raw.shape[1]), dtype=raw.dtype)
-    size = _images_per_block(group, len(raw))
-
     def task(blocks: slice) -> None:
         for images, direction, work in drawn[blocks]:
             kernel.differentiate_draw(
@@ -193,7 +190,6 @@ def _differentiate(
                 work,
                 *group.quadrature,
                 by_raw[images],
-                by_bias[images.start // size],
             )
 
     in_blocks(len(drawn), 1, task)

@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.nn.functional import pad, softplus
 
 from sxvae.distributions.constants import cached_constant
+from sxvae.kernels.constants import CONCENTRATION_FLOOR
 from sxvae.spaces import PosteriorParameters, ProductSpace
 
 # The standard deviations of normal posteriors stay above this, so that their density is bounded.
 SCALE_FLOOR = 1e-4
-# Concentrations stay above this: near 0 a posterior has no direction to learn.
-CONCENTRATION_FLOOR = 1.0
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def test_an_empty_batch_is_an_empty_result(app: sxvae_runtime.Bundle) -> None:
         (np.zeros((2, 1, 8, 7)), "is needed"),
         (np.full((1, 1, 8, 8), np.nan), "not finite"),
         (np.full((1, 1, 8, 8), np.inf), "not finite"),
+        (np.full((1, 1, 8, 8), 1e300), "not finite"),
         (np.full((1, 1, 8, 8), 1.01), r"\[0, 1\]"),
         (np.full((1, 1, 8, 8), -0.01), r"\[0, 1\]"),
         (np.zeros((1, 1, 8, 8), dtype=np.int64), "type int64; floating point, uint8 or bool"),
