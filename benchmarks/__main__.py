@@ -1,7 +1,7 @@
-"""The speed of everything whose users wait: `python -m benchmarks`.
+"""The speed of training, sampling, evaluation, applications and commands: `python -m benchmarks`.
 
 Each benchmark compares the program with its limit or a peer, interleaved in one process with two
-threads. A limit's figure is the best of its runs, all others are medians.
+threads. Of a limit the fastest run counts, of everything else the median.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PEERS = ["power-spherical", "pythae", "tensorflow-probability", "jax"]
 
 
 def environment() -> dict[str, Any]:
-    """What the figures were measured with."""
+    """The hardware and the versions that the measurements were made with."""
     return {
         "machine": platform.machine(),
         "processor": _processor(),
@@ -39,7 +39,7 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The model's name where the system tells it."""
+    """The processor's model name where the system tells it, else its architecture."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text(encoding="utf-8").splitlines():
@@ -57,10 +57,22 @@ def _version(name: str) -> str | None:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all")
-    options.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    options.add_argument("--from-json", type=Path, metavar="FILE", help="of a run; measure nothing")
-    options.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the figures there")
+    options.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which to run, of {', '.join(NAMES)} (default: all)",
+    )
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there")
+    options.add_argument(
+        "--from-json",
+        type=Path,
+        metavar="FILE",
+        help="read the measurements from there and make none",
+    )
+    options.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw the measurements there"
+    )
     arguments = options.parse_args()
     unknown = set(arguments.names) - set(NAMES)
     if unknown:
@@ -76,7 +88,7 @@ def main() -> None:
 
 
 def measured(names: list[str], reduced: bool) -> dict[str, Any]:
-    """Run benchmarks and print what each found; everything, for JSON."""
+    """Run benchmarks and print their tables; returns all measurements for JSON."""
     known = environment()
     print(", ".join(f"{key} {value}" for key, value in known.items() if value))
     findings: list[Finding] = []

@@ -1,8 +1,9 @@
-"""How accurate every figure is: `python -m benchmarks.accuracy`.
+"""How accurate the distributions are: `python -m benchmarks.accuracy`.
 
-Compares Bessel functions and both families' figures and gradients with mpmath in 50 digits, on a
-grid of dimensions up to 100,000 and concentrations from 1e-6 to 1e8, in float64 and float32, and
-prints the worst error of each with the (p, k) where it is. Exits with 1 if a bound is broken.
+Compares Bessel functions and both families' densities, moments, KLs and gradients with mpmath in 50
+digits, on a grid of dimensions up to 100,000 and concentrations from 1e-6 to 1e8, in float64 and
+float32, and prints the worst error of each with the (p, k) where it is. Exits with 1 if a bound is
+broken.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from sxvae.distributions.special.bessel import (
 AMBIENTS = [2, 3, 4, 5, 10, 11, 20, 50, 100, 200, 500, 1_000, 5_000, 20_000, 100_000]
 CONCENTRATIONS = [1e-6, 1e-3, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e6, 1e8]
 PAIR_CONCENTRATIONS = [3.0, 10.5, 100.0, 1e3, 1e5]
-GAPS = [0.0, 1e-6, 0.3, 1.9]
+ONE_MINUS_COSINES = [0.0, 1e-6, 0.3, 1.9]
 FEWER_AMBIENTS = [2, 3, 11, 100, 5_000, 100_000]
 FEWER_CONCENTRATIONS = [1e-6, 0.1, 10.0, 1e3, 1e8]
 LARGEST_DIFFERENCE = 1e-30  # between the references
-# A float32 figure is the float64 one rounded: half a unit in the last place.
+# A float32 result is the float64 one rounded: half a unit in the last place.
 ROUNDED = 1.01 * 2.0**-24
 
 
 class Error(NamedTuple):
-    """An error relative to `scale`, what its bound is for float64, and where."""
+    """A relative error, its bound for float64, and the (p, k) at which it occurred."""
 
     quantity: str
     bound: float
@@ -78,12 +79,12 @@ def bessel_errors(ambient: int, k: Tensor) -> Iterator[Error]:
 
 def family_errors(
     family: type[VonMisesFisher] | type[PowerSpherical],
-    figures: Callable[[int, float], reference.Figures],
+    exact: Callable[[int, float], reference.Exact],
     ambient: int,
     k: Tensor,
 ) -> Iterator[Error]:
     name, where = "vMF" if family is VonMisesFisher else "power spherical", (ambient, k.item())
-    expected = figures(ambient, k.item())
+    expected = exact(ambient, k.item())
     loc = torch.zeros(ambient, dtype=k.dtype)
     loc[0] = 1
     q = family(loc, k)
@@ -109,22 +110,26 @@ def family_errors(
         yield Error(f"{name}: {quantity}", bound, error, where)
 
 
-def pair(ambient: int, gap: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, float]:
-    """Two directions whose cosine is 1 - gap, and the gap after rounding."""
+def pair(ambient: int, one_minus_cosine: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, float]:
+    """Two directions with this cosine, and 1 - cosine after rounding."""
     first, second = torch.zeros(2, ambient, dtype=dtype)
-    first[0], second[0], second[1] = 1, 1 - gap, math.sqrt(gap * (2 - gap))
+    first[0], second[0], second[1] = (
+        1,
+        1 - one_minus_cosine,
+        math.sqrt(one_minus_cosine * (2 - one_minus_cosine)),
+    )
     return first, second, (first - second).double().square().sum().item() / 2
 
 
 def pair_errors(
-    ambient: int, concentration: float, dtype: torch.dtype, gaps: list[float]
+    ambient: int, concentration: float, dtype: torch.dtype, one_minus_cosines: list[float]
 ) -> Iterator[Error]:
-    """Of the KL between two, with one concentration smaller, near, and larger than the other."""
+    """Errors of the KL between two of a family; the second has a small, close or large k."""
     for theirs in (1e-3, 1.001 * concentration, 30 * concentration):
-        for gap in gaps:
-            first, second, exact_gap = pair(ambient, gap, dtype)
+        for one_minus_cosine in one_minus_cosines:
+            first, second, exact_one_minus_cosine = pair(ambient, one_minus_cosine, dtype)
             ks = torch.tensor([concentration, theirs], dtype=dtype)
-            where, values = (ambient, concentration), (*ks.tolist(), exact_gap)
+            where, values = (ambient, concentration), (*ks.tolist(), exact_one_minus_cosine)
             found = kl_divergence(VonMisesFisher(first, ks[0]), VonMisesFisher(second, ks[1]))
             expected = reference.kl_between_von_mises_fisher(ambient, *values)
             yield Error("vMF: KL between two", 1e-10, _relative(found, expected), where)
@@ -171,7 +176,10 @@ def main() -> None:
                     keep_worst(worst, dtype, error)
             for concentration in PAIR_CONCENTRATIONS[-1:] if reduced else PAIR_CONCENTRATIONS:
                 for error in pair_errors(
-                    ambient, concentration, dtype, GAPS[-2:] if reduced else GAPS
+                    ambient,
+                    concentration,
+                    dtype,
+                    ONE_MINUS_COSINES[-2:] if reduced else ONE_MINUS_COSINES,
                 ):
                     keep_worst(worst, dtype, error)
 

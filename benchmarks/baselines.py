@@ -1,8 +1,8 @@
-"""What a log-likelihood on digits is to be compared with: `python -m benchmarks.baselines`.
+"""The log-likelihood of two simple models of the digits: `python -m benchmarks.baselines`.
 
-Prints, in nats per test image binarised as `sxvae eval` does, the figure of a model that gives
-every pixel probability 1/2 (which an untrained one is close to), and that of independent pixels
-with their own frequencies in the training images.
+Prints, in nats per test image binarised as `sxvae eval` does, the log-likelihood of a model that
+gives every pixel probability 1/2 (an untrained one is close to it), and that of independent pixels,
+each with its frequency in the training images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What training could do otherwise: another number of threads, and networks that are compiled."""
+"""Alternatives in training: one thread instead of two, and networks compiled by PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.performance import Figure, Finding, ratio_cells, seconds_cell, timed
+from benchmarks.performance import Finding, Measurement, ratio_cells, seconds_cell, timed
 from benchmarks.step import BATCH, HIDDEN, SHAPE, adam_step, binary_images
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
 from sxvae import ProductSpace, ProductSpaceVAE
@@ -55,7 +55,7 @@ def with_compiled_networks(case: Case, x: Tensor) -> Task:
 
 def run(reduced: bool) -> Finding:
     torch.manual_seed(0)
-    figures: list[Figure] = []
+    measurements: list[Measurement] = []
     rows = []
     for case in CASES[:1] if reduced else CASES:
         x = binary_images(case.batch)[..., : case.shape[1], : case.shape[2]].contiguous()
@@ -65,16 +65,16 @@ def run(reduced: bool) -> Finding:
             tasks["compiled networks"] = with_compiled_networks(case, x)
         timings = interleaved(tasks, FEWER_ROUNDS if reduced else ROUNDS // 2)
         for name in list(tasks)[1:]:
-            figure = timed(f"{name}, {case.name}", timings[name], timings["two threads"], None)
-            figures.append(figure)
+            measurement = timed(f"{name}, {case.name}", timings[name], timings["two threads"], None)
+            measurements.append(measurement)
             cells = [seconds_cell(timings[each]) for each in ("two threads", name)]
-            rows.append([figure.what, *cells, *ratio_cells(figure)])
+            rows.append([measurement.what, *cells, *ratio_cells(measurement)])
     torch.set_num_threads(2)
     return Finding(
         "choices",
-        "A training step with one thread, and with encoder and decoder by torch.compile, over what "
-        "`sxvae train` does on two cores.",
-        figures,
-        ["choice", "as it is", "so", "ratio", "of medians"],
+        "A training step with one thread, and with encoder and decoder by torch.compile, over the "
+        "step that `sxvae train` takes on two cores.",
+        measurements,
+        ["choice", "two threads", "choice's step", "ratio", "of medians"],
         rows,
     )

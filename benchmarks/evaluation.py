@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.performance import Figure, Finding, seconds_cell, target_cell, timed
+from benchmarks.performance import Finding, Measurement, seconds_cell, target_cell, timed
 from benchmarks.step import HIDDEN, SHAPE
 from benchmarks.timing import FEWER_ROUNDS, Task, interleaved
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, Split, evaluate
@@ -28,7 +28,7 @@ _PEAK = "import sys; from benchmarks.evaluation import peak; print(peak(*map(int
 
 
 def binary_data(images: int) -> ImageData:
-    """As many pixels are on as in MNIST."""
+    """Binary images of which 13.1% of the pixels are 1, as in MNIST."""
     split = Split((torch.rand(images, *SHAPE) < 0.131).float())
     return ImageData(split, split, split, DataSettings(binarization="none"))
 
@@ -38,7 +38,7 @@ def small_model() -> ProductSpaceVAE:
 
 
 def limit(model: ProductSpaceVAE, data: ImageData, samples: int) -> Task:
-    """The decoder and log p(x given z) on given z, in parts as large as the evaluation's."""
+    """Decode stored z and compute log p(x given z), in parts as large as the evaluation's."""
     x = data.test.images(slice(None))
     z = model.prior().sample((min(samples, SAMPLES), BATCH))
 
@@ -57,14 +57,14 @@ def limit(model: ProductSpaceVAE, data: ImageData, samples: int) -> Task:
 
 
 def evaluation(model: ProductSpaceVAE, data: ImageData, samples: int) -> Task:
-    """What `sxvae eval` does with a model and data that are read."""
+    """What `sxvae eval` does after it has loaded model and data."""
     return lambda: evaluate(model, data, samples=samples)
 
 
 def peak(ours: int, images: int, samples: int) -> float:
     """The largest memory, in MiB, of this process after it did the limit's work or the program's.
 
-    The kernel's own figure for this program: `ru_maxrss` would start at that of the parent.
+    Read from /proc, because `ru_maxrss` of a child process starts at its parent's peak.
     """
     torch.set_num_threads(2)
     torch.manual_seed(0)
@@ -76,15 +76,15 @@ def peak(ours: int, images: int, samples: int) -> float:
 
 
 def peak_of_a_process(ours: bool, images: int, samples: int) -> float:
-    """`peak` of a fresh process."""
+    """The result of `peak` in a new process."""
     command = [sys.executable, "-c", _PEAK, str(int(ours)), str(images), str(samples)]
     root = Path(__file__).parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
-def time_rows(reduced: bool) -> list[tuple[Figure, list[str]]]:
-    """Growth on a few images, then the case that has a target."""
+def time_rows(reduced: bool) -> list[tuple[Measurement, list[str]]]:
+    """Time by the number of samples on a few images, then the case that has a target."""
     model, rows = small_model(), []
     cases = [(GROWTH_IMAGES, samples) for samples in (FEWER_SAMPLES if reduced else GROWTH)]
     cases += [] if reduced else [(IMAGES, SAMPLES)]
@@ -94,23 +94,25 @@ def time_rows(reduced: bool) -> list[tuple[Figure, list[str]]]:
         tasks = {"limit": limit(model, data, samples), "ours": evaluation(model, data, samples)}
         timings = interleaved(tasks, FEWER_ROUNDS if reduced else EVALUATION_ROUNDS)
         name = f"time, {images:,} images x {samples:,} samples"
-        figure = timed(name, timings["ours"], timings["limit"], target, samples=samples)
+        measurement = timed(name, timings["ours"], timings["limit"], target, samples=samples)
         cells = [seconds_cell(timings[key]) for key in ("limit", "ours")]
-        rows.append((figure, [name, *cells, f"{figure.ratio:.2f}", target_cell(figure)]))
+        rows.append(
+            (measurement, [name, *cells, f"{measurement.ratio:.2f}", target_cell(measurement)])
+        )
     return rows
 
 
-def memory_rows(reduced: bool) -> list[tuple[Figure, list[str]]]:
-    """The peak above that of a process that does the limit's work, in MiB."""
+def memory_rows(reduced: bool) -> list[tuple[Measurement, list[str]]]:
+    """Peak memory of an evaluation above that of a process that does the limit's work, in MiB."""
     images, rows = FEWER_IMAGES if reduced else IMAGES, []
     for samples in FEWER_SAMPLES if reduced else (SAMPLES, MORE_SAMPLES):
         alone = peak_of_a_process(False, images, samples)
         whole = peak_of_a_process(True, images, samples)
         name = f"MiB above the limit's, {images:,} images x {samples:,} samples"
         detail = {"limit_mib": alone, "mib": whole, "samples": samples}
-        figure = Figure(name, whole - alone, MEMORY_TARGET, detail=detail)
-        cells = [f"{alone:.0f} MiB", f"{whole:.0f} MiB", f"{figure.ratio:.0f} MiB"]
-        rows.append((figure, [name, *cells, target_cell(figure)]))
+        measurement = Measurement(name, whole - alone, MEMORY_TARGET, detail=detail)
+        cells = [f"{alone:.0f} MiB", f"{whole:.0f} MiB", f"{measurement.ratio:.0f} MiB"]
+        rows.append((measurement, [name, *cells, target_cell(measurement)]))
     return rows
 
 
@@ -122,7 +124,7 @@ def run(reduced: bool) -> Finding:
         "evaluation",
         "Importance-weighted evaluation, space 4,4, 28x28 Bernoulli images, MLP 256,128, over the "
         "decoder and the log-likelihood of the images alone, streamed in parts of the same size.",
-        [figure for figure, _ in rows],
+        [measurement for measurement, _ in rows],
         ["case", "decoder and loss", "sxvae", "ratio or difference", "target"],
         [cells for _, cells in rows],
     )

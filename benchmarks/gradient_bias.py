@@ -28,7 +28,7 @@ LARGEST_ERROR, SMALLEST_SLOPE = 0.01, 1e-6
 
 
 class Gradients(NamedTuple):
-    """Of E[t] by k: exact, estimated, its standard error, and the uncorrected estimate."""
+    """The derivative of E[t] by k: exact, estimated with its standard error, and uncorrected."""
 
     exact: float
     mean: float
@@ -49,8 +49,8 @@ def uncorrected_slope(cosine: Tensor, concentration: float, ambient: int) -> Ten
     root = math.hypot(2 * concentration, ambient - 1)
     b = (ambient - 1) / (2 * concentration + root)
     b_slope = -2 * b / root
-    gap = 1 - cosine
-    e = gap / (2 * b + (1 - b) * gap)
+    one_minus_cosine = 1 - cosine
+    e = one_minus_cosine / (2 * b + (1 - b) * one_minus_cosine)
     return -2 * e * (1 - e) / (1 - (1 - b) * e) ** 2 * b_slope
 
 

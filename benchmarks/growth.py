@@ -1,7 +1,7 @@
 """How a training step grows with the number of factors, with their dimension and with the batch.
 
 Each step is divided by that of a plain auto-encoder of the same layers, whose matrices grow as
-well; what is left is what the spheres cost.
+well; the ratio shows what the spheres add.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.performance import Figure, Finding, seconds_cell, target_cell
+from benchmarks.performance import Finding, Measurement, seconds_cell, target_cell
 from benchmarks.step import BATCH, autoencoder_step, binary_images, model_step
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Timing, interleaved, over_limit
 from sxvae import ProductSpace
@@ -23,7 +23,7 @@ TARGET, TARGET_FACTORS = 1.3, 64
 
 
 class Case(NamedTuple):
-    """One point of a curve: its place there, the space and the batch."""
+    """One point of a curve: its size on the horizontal axis, the space and the batch size."""
 
     curve: str
     size: int
@@ -41,7 +41,7 @@ def cases() -> Iterator[Case]:
 
 
 def measured(case: Case, rounds: int) -> tuple[Timing, Timing]:
-    """The auto-encoder's step and the model's."""
+    """Time a step of the auto-encoder and one of the model."""
     x, space = binary_images(case.batch), ProductSpace(case.dims)
     tasks = {"limit": autoencoder_step(space.ambient, x), "ours": model_step(space, x)}
     timings = interleaved(tasks, rounds)
@@ -52,26 +52,26 @@ def run(reduced: bool) -> Finding:
     torch.set_num_threads(2)
     torch.manual_seed(0)
     first: dict[str, float] = {}
-    figures, rows = [], []
+    measurements, rows = [], []
     for case in cases():
         limit, ours = measured(case, FEWER_ROUNDS if reduced else ROUNDS // 2)
         over = over_limit(ours, limit)
         first.setdefault(case.curve, over)
         is_target = case.curve.startswith("factors") and case.size == TARGET_FACTORS
-        figure = Figure(
+        measurement = Measurement(
             f"{case.curve}: {case.size:,}",
             over / first[case.curve],
             TARGET if is_target else None,
             detail={"curve": case.curve, "size": case.size, "over_autoencoder": over},
         )
-        figures.append(figure)
-        cells = [figure.what, seconds_cell(limit), seconds_cell(ours), f"{over:.2f}"]
-        rows.append([*cells, f"{figure.ratio:.2f}", target_cell(figure)])
+        measurements.append(measurement)
+        cells = [measurement.what, seconds_cell(limit), seconds_cell(ours), f"{over:.2f}"]
+        rows.append([*cells, f"{measurement.ratio:.2f}", target_cell(measurement)])
     return Finding(
         "growth",
         "A training step, MLP 256,128, over that of a plain auto-encoder of the same layers; and "
         "how that ratio grows from the first row of its curve.",
-        figures,
+        measurements,
         ["case", "auto-encoder", "sxvae", "ratio", "growth", "target"],
         rows,
     )

@@ -1,6 +1,7 @@
 """A training epoch, with data, binarisation, metrics and the bar on the terminal, over its steps.
 
-10,000 images of MNIST's size and share of ink; the limit is as many steps on one batch.
+10,000 images of MNIST's size, with as many pixels above 0; the limit is the same number of steps on
+one batch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TARGET = 1.10
 
 
 def grey_images(count: int) -> ImageData:
-    """Bytes as in MNIST: mostly 0, the rest of every grey."""
+    """Grey images of 8 bits like MNIST's: 81% of the pixels are 0, the others any value."""
     ink = torch.rand(count, *SHAPE) < 0.19
     pixels = torch.randint(256, (count, *SHAPE), dtype=torch.uint8) * ink
     few = Split(pixels[:BATCH], 255.0)
@@ -37,7 +38,7 @@ def grey_images(count: int) -> ImageData:
 
 
 def epoch(space: ProductSpace, data: ImageData, display: LiveProgress, folder: Path) -> Task:
-    """What `sxvae train` does between two validations."""
+    """One epoch of `sxvae train`, without its validation."""
     model = ProductSpaceVAE(space, SHAPE, HIDDEN)
     config = TrainingSettings(batch_size=BATCH)
     settings = RunSettings(model=model.settings, data=data.settings, training=config)
@@ -61,7 +62,7 @@ def run(reduced: bool) -> Finding:
     torch.set_num_threads(2)
     torch.manual_seed(0)
     data = grey_images(FEWER_IMAGES if reduced else IMAGES)
-    figures, rows = [], []
+    measurements, rows = [], []
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
         vars(sxvae_cli.progress)["remarks"] = Console(file=nowhere, force_terminal=True)
         for dims in SPACES:
@@ -72,14 +73,16 @@ def run(reduced: bool) -> Finding:
                     "ours": epoch(space, data, display, Path(folder)),
                 }
                 timings = interleaved(tasks, FEWER_ROUNDS if reduced else ROUNDS)
-            figure = timed(f"epoch, {dims}", timings["ours"], timings["limit"], TARGET)
-            figures.append(figure)
+            measurement = timed(f"epoch, {dims}", timings["ours"], timings["limit"], TARGET)
+            measurements.append(measurement)
             cells = (seconds_cell(timings[name]) for name in ("limit", "ours"))
-            rows.append([figure.what, *cells, *ratio_cells(figure), target_cell(figure)])
+            rows.append(
+                [measurement.what, *cells, *ratio_cells(measurement), target_cell(measurement)]
+            )
     return Finding(
         "loop",
         f"An epoch of {len(data.train):,} images over its steps alone.",
-        figures,
+        measurements,
         ["case", "steps", "epoch", "ratio", "of medians", "target"],
         rows,
     )

@@ -1,4 +1,4 @@
-"""What a speed benchmark finds: tables for people, figures for programs."""
+"""What a speed benchmark returns: its measurements, and the table that shows them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from benchmarks.timing import Timing, over_limit
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One measured ratio.
 
     Attributes:
         what: the case, as in the table's first column.
-        ratio: of the program to its limit.
-        target: what the ratio is to stay within; None where there is no target (a peer, say).
+        ratio: the program's time or rate over that of its limit.
+        target: the bound on the ratio; None where there is none, as for other packages.
         at_least: whether the target is a lower bound (a rate) instead of an upper one (a time).
-        detail: whatever else is worth keeping: seconds, percentiles.
+        detail: what else is kept in the JSON: seconds, percentiles, the case's parameters.
     """
 
     what: str
@@ -39,48 +39,52 @@ class Figure:
 
 @dataclass(frozen=True)
 class Finding:
-    """The figures of a benchmark.
+    """A benchmark's measurements and its table.
 
     Attributes:
-        name: the benchmark's.
+        name: of the benchmark, as in `python -m benchmarks NAME`.
         title: a sentence that says what is measured against what.
-        figures: a row of the table each.
+        measurements: one for each row of the table.
         header: the table's columns.
-        rows: its cells.
+        rows: the cells of each row.
     """
 
     name: str
     title: str
-    figures: list[Figure]
+    measurements: list[Measurement]
     header: list[str]
     rows: list[list[str]]
 
     def show(self) -> None:
-        """Print it as Markdown."""
+        """Print the title and the table as Markdown."""
         print(f"\n## {self.name}\n\n{self.title}\n")
         print_table(self.header, self.rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        figures = [{**asdict(figure), "met": figure.met} for figure in self.figures]
-        return {"name": self.name, "title": self.title, "figures": figures}
+        """Name, title and measurements, as JSON can hold them."""
+        measurements = [
+            {**asdict(measurement), "met": measurement.met} for measurement in self.measurements
+        ]
+        return {"name": self.name, "title": self.title, "measurements": measurements}
 
 
-# A benchmark: from `reduced` (a few rounds of small cases, to test that it runs) to what it found.
+# A benchmark takes `reduced` (a few rounds of small cases, to test that it runs).
 Benchmark = Callable[[bool], Finding]
 
 
-def timed(what: str, ours: Timing, limit: Timing, target: float | None, **detail: object) -> Figure:
-    """The figure of a task beside its limit: times, so that less is better."""
+def timed(
+    what: str, ours: Timing, limit: Timing, target: float | None, **detail: object
+) -> Measurement:
+    """The ratio of a task's time to its limit's, of which the target is the largest allowed."""
     low, high = ours.spread
     seconds = {"limit_best": limit.best, "median": ours.median, "p10": low, "p90": high}
     kept = {"seconds": seconds, "ratio_of_medians": ours.median / limit.median, **detail}
-    return Figure(what, over_limit(ours, limit), target, detail=kept)
+    return Measurement(what, over_limit(ours, limit), target, detail=kept)
 
 
-def ratio_cells(figure: Figure) -> list[str]:
-    """Of a figure that `timed` made: to the limit's best run, and of medians."""
-    return [f"{figure.ratio:.2f}", f"{figure.detail['ratio_of_medians']:.2f}"]
+def ratio_cells(measurement: Measurement) -> list[str]:
+    """Cells for a measurement of `timed`: ratio to the limit's best run, and ratio of medians."""
+    return [f"{measurement.ratio:.2f}", f"{measurement.detail['ratio_of_medians']:.2f}"]
 
 
 def seconds_cell(timing: Timing) -> str:
@@ -95,12 +99,12 @@ def seconds_cell(timing: Timing) -> str:
     return f"{median:.3g} {unit} ({low:.3g} to {high:.3g})"
 
 
-def target_cell(figure: Figure) -> str:
+def target_cell(measurement: Measurement) -> str:
     """The target and whether it is met."""
-    if figure.target is None:
+    if measurement.target is None:
         return ""
-    sign = "at least" if figure.at_least else "at most"
-    return f"{sign} {figure.target:g}: {'met' if figure.met else 'missed'}"
+    sign = "at least" if measurement.at_least else "at most"
+    return f"{sign} {measurement.target:g}: {'met' if measurement.met else 'missed'}"
 
 
 def installed(module: str) -> bool:

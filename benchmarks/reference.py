@@ -1,4 +1,4 @@
-"""Bessel functions and the two families' figures in 50 digits, by mpmath."""
+"""Bessel functions, and densities, means, KLs and entropies of both families, in 50 digits."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def log_bessel_i(order: Number, x: Number) -> Number:
     return mpmath.log(mpmath.besseli(order, mpmath.mpf(x)))
 
 
-class Figures(NamedTuple):
-    """Of one distribution on the sphere of R^p at one concentration k, and derivatives by k."""
+class Exact(NamedTuple):
+    """Exact values of a distribution on the sphere of R^p, and their derivatives by k."""
 
     log_prob_at_mode: Number
     log_prob_at_mode_slope: Number
@@ -68,14 +68,14 @@ def _log_area(p: Number) -> Number:
     return mpmath.log(2) + p / 2 * mpmath.log(mpmath.pi) - mpmath.loggamma(p / 2)
 
 
-def _figures(
+def _with_entropy(
     area: Number, at_mode: Number, kl: Number, slopes: tuple[Number, ...], mean: Number
-) -> Figures:
+) -> Exact:
     at_mode_slope, mean_slope, kl_slope = slopes
-    return Figures(at_mode, at_mode_slope, mean, mean_slope, kl, kl_slope, area - kl, -kl_slope)
+    return Exact(at_mode, at_mode_slope, mean, mean_slope, kl, kl_slope, area - kl, -kl_slope)
 
 
-def von_mises_fisher(ambient: int, concentration: float) -> Figures:
+def von_mises_fisher(ambient: int, concentration: float) -> Exact:
     p, k = mpmath.mpf(ambient), mpmath.mpf(concentration)
     log_i = log_bessel_i(p / 2 - 1, k)
     log_c = (p / 2 - 1) * mpmath.log(k) - p / 2 * mpmath.log(2 * mpmath.pi) - log_i
@@ -83,10 +83,10 @@ def von_mises_fisher(ambient: int, concentration: float) -> Figures:
     mean_slope = 1 - mean**2 - (p - 1) * mean / k
     kl = k * mean + log_c + _log_area(p)
     slopes = (1 - mean, mean_slope, k * mean_slope)
-    return _figures(_log_area(p), log_c + k, kl, slopes, mean)
+    return _with_entropy(_log_area(p), log_c + k, kl, slopes, mean)
 
 
-def power_spherical(ambient: int, concentration: float) -> Figures:
+def power_spherical(ambient: int, concentration: float) -> Exact:
     p, k = mpmath.mpf(ambient), mpmath.mpf(concentration)
     beta, alpha = (p - 1) / 2, (p - 1) / 2 + k
     log_c = -(
@@ -104,25 +104,29 @@ def power_spherical(ambient: int, concentration: float) -> Figures:
         kl_slope,
     )
     at_mode = log_c + k * mpmath.log(2)
-    return _figures(_log_area(p), at_mode, kl, slopes, k / (alpha + beta))
+    return _with_entropy(_log_area(p), at_mode, kl, slopes, k / (alpha + beta))
 
 
-def kl_between_von_mises_fisher(ambient: int, ours: float, theirs: float, gap: float) -> Number:
-    """Log C(k_p) - log C(k_q) + A(k_p) (k_p - k_q cosine), gap = 1 - cosine."""
+def kl_between_von_mises_fisher(
+    ambient: int, ours: float, theirs: float, one_minus_cosine: float
+) -> Number:
+    """Log C(k_p) - log C(k_q) + A(k_p) (k_p - k_q cosine)."""
     p, k, other = mpmath.mpf(ambient), mpmath.mpf(ours), mpmath.mpf(theirs)
     own, its = log_bessel_i(p / 2 - 1, k), log_bessel_i(p / 2 - 1, other)
     mean = mpmath.exp(log_bessel_i(p / 2, k) - own)
     constants = (p / 2 - 1) * mpmath.log(k / other) - own + its
-    return constants + mean * (k - other * (1 - mpmath.mpf(gap)))
+    return constants + mean * (k - other * (1 - mpmath.mpf(one_minus_cosine)))
 
 
-def kl_between_power_spherical(ambient: int, ours: float, theirs: float, gap: float) -> Number:
+def kl_between_power_spherical(
+    ambient: int, ours: float, theirs: float, one_minus_cosine: float
+) -> Number:
     """The KL from an expansion in zonal harmonics G_l, G_l(1) = 1, of log((1 + y) / 2).
 
     Its coefficients are (-1)^(l-1) (2l+p-2) / (l (l+p-2)), and
     E_p[G_l] = k (k-1) ... (k-l+1) / ((k+p-1) ... (k+p+l-2)). It converges for k above 1, say.
     """
-    p, k, cosine = mpmath.mpf(ambient), mpmath.mpf(ours), 1 - mpmath.mpf(gap)
+    p, k, cosine = mpmath.mpf(ambient), mpmath.mpf(ours), 1 - mpmath.mpf(one_minus_cosine)
     beta = (p - 1) / 2
     mean = mpmath.psi(0, beta) - mpmath.psi(0, 2 * beta)
     moment, before, harmonic, degree = mpmath.mpf(1), mpmath.mpf(1), cosine, 0
@@ -151,9 +155,9 @@ def _aligned_power_spherical(beta: Number, k: Number, other: Number) -> Number:
     return log_partition(other) - log_partition(k) + k * slope
 
 
-def kl_between_power_spherical_on_s2(ours: float, theirs: float, gap: float) -> Number:
+def kl_between_power_spherical_on_s2(ours: float, theirs: float, one_minus_cosine: float) -> Number:
     """The same on S^2, where the mean over the angle around mu_p has a closed form."""
-    k, c = mpmath.mpf(ours), 1 - mpmath.mpf(gap)
+    k, c = mpmath.mpf(ours), 1 - mpmath.mpf(one_minus_cosine)
 
     def integrand(t: Number) -> Number:
         # The mean of log(a + b cos f) is log((a + sqrt(a^2 - b^2)) / 2), here with |t + c|.

@@ -10,7 +10,14 @@ import onnxruntime
 import torch
 
 import sxvae_runtime
-from benchmarks.performance import Figure, Finding, ratio_cells, seconds_cell, target_cell, timed
+from benchmarks.performance import (
+    Finding,
+    Measurement,
+    ratio_cells,
+    seconds_cell,
+    target_cell,
+    timed,
+)
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, interleaved
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
@@ -21,12 +28,12 @@ from sxvae_export import export_bundle
 SHAPE, HIDDEN = (1, 28, 28), (256, 128)
 BATCHES = (1, 256, 4096)
 TARGETS = {"decode": 1.15, "encode": 1.15, "sample": 2.0}
-# What each is measured against: a posterior sample against what encoding takes.
+# What each is measured against; drawing posterior samples is compared with encoding.
 LIMITS = {"decode": "bare decode", "encode": "bare encode", "sample": "bare encode"}
 
 
 def export_untrained(folder: Path) -> Path:
-    """A bundle of an untrained model of MNIST's shape, as an application would get it."""
+    """Export an untrained model of MNIST's shape as a bundle, as `sxvae export` does."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = ProductSpaceVAE(ProductSpace.parse("4,4"), SHAPE, HIDDEN)
@@ -41,14 +48,14 @@ def export_untrained(folder: Path) -> Path:
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as sxvae_runtime.load has it
+    options.intra_op_num_threads = 1  # the default of sxvae_runtime.load
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def tasks(bundle: Path, batch: int) -> dict[str, Task]:
     """The same work done by the bare sessions and by the runtime.
 
-    A posterior sample is one draw for each image, from a generator that goes on.
+    A posterior sample is one draw for each image; the same generator is used in every call.
     """
     app = sxvae_runtime.load(bundle)
     encoder, decoder = (_session(bundle / f"{name}.onnx") for name in ("encoder", "decoder"))
@@ -67,7 +74,7 @@ def tasks(bundle: Path, batch: int) -> dict[str, Task]:
 
 
 def run(reduced: bool) -> Finding:
-    figures: list[Figure] = []
+    measurements: list[Measurement] = []
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         bundle = export_untrained(Path(folder))
@@ -77,17 +84,19 @@ def run(reduced: bool) -> Finding:
                 what = f"{name}, {batch} image{'s' if batch > 1 else ''}"
                 rate = batch / timings[name].median
                 limit_timing, target = timings[limit], TARGETS[name]
-                figure = timed(what, timings[name], limit_timing, target, images_per_second=rate)
-                figures.append(figure)
+                measurement = timed(
+                    what, timings[name], limit_timing, target, images_per_second=rate
+                )
+                measurements.append(measurement)
                 cells = (seconds_cell(timings[key]) for key in (limit, name))
-                rates = [f"{rate:,.0f}", *ratio_cells(figure)]
-                rows.append([what, *cells, *rates, target_cell(figure)])
+                rates = [f"{rate:,.0f}", *ratio_cells(measurement)]
+                rows.append([what, *cells, *rates, target_cell(measurement)])
     return Finding(
         "runtime",
         "Decoding, encoding and drawing once from each posterior, over a bare onnxruntime session "
         "(a draw: over the encoder's), one thread, latent space 4,4, MLP 256,128 on 28x28 images. "
-        "The session's own median over its best is what the machine's unrest adds.",
-        figures,
+        "The two ratios differ by the session's median over its fastest run: noise of the machine.",
+        measurements,
         ["what", "session", "sxvae_runtime", "images/s", "ratio", "of medians", "target"],
         rows,
     )

@@ -2,9 +2,9 @@
 
 For both families, over p up to 5,000 and k up to 1e6, tests with fixed seeds: a Kolmogorov-Smirnov
 test of the angle to the mean direction against its exact distribution function, the mean of
-<loc, x> and of its square, and, across the mean direction, the mean and the second moment along a
-fixed axis. The false-alarm rate of the whole family of tests is 1e-3 (Bonferroni). Exits with 1 if
-a test rejects.
+<loc, x> and of its square, and the mean and the second moment along a fixed axis that is orthogonal
+to the mean direction. The false-alarm rate of all tests together is 1e-3 (Bonferroni). Exits with 1
+if a test rejects.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Family = type[VonMisesFisher] | type[PowerSpherical]
 
 
 class Projections(NamedTuple):
-    """Of each sample: 1 - <loc, x>, and its component along an axis across loc."""
+    """For each sample x: 1 - <loc, x>, and its component along an axis orthogonal to loc."""
 
-    gap: Tensor
+    one_minus_cosine: Tensor
     across: Tensor
 
 
 def directions(ambient: int) -> tuple[Tensor, Tensor]:
-    """A mean direction that is no axis, and a unit vector across it."""
+    """A mean direction that is no coordinate axis, and a unit vector orthogonal to it."""
     loc = torch.linspace(-1, 2, ambient, dtype=torch.float64)
     loc = loc / loc.norm()
     across = torch.zeros_like(loc)
@@ -57,19 +57,21 @@ def draw(family: Family, ambient: int, concentration: float, samples: int) -> Pr
     for start in range(0, samples, at_once):
         k = torch.full((min(at_once, samples - start),), concentration, dtype=torch.float64)
         x = family(loc, k).sample()
-        # The distance keeps the digits of an angle of 1e-3.
+        # |x - loc|^2 / 2 is 1 - <loc, x>, but keeps its digits where the angle is small.
         parts.append(((x - loc).square().sum(dim=-1) / 2, x @ axis))
-    gaps, across = zip(*parts, strict=True)
-    return Projections(torch.cat(gaps), torch.cat(across))
+    one_minus_cosines, across = zip(*parts, strict=True)
+    return Projections(torch.cat(one_minus_cosines), torch.cat(across))
 
 
 def exact_cdf(
-    family: Family, ambient: int, concentration: float, gap: NDArray[np.float64]
+    family: Family, ambient: int, concentration: float, one_minus_cosine: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """P(1 - t <= gap)."""
+    """P(1 - t <= one_minus_cosine)."""
     half = (ambient - 1) / 2
     if family is PowerSpherical:
-        cdf: NDArray[np.float64] = scipy.special.betainc(half, half + concentration, gap / 2)
+        cdf: NDArray[np.float64] = scipy.special.betainc(
+            half, half + concentration, one_minus_cosine / 2
+        )
         return cdf
 
     def log_density(angle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -82,7 +84,7 @@ def exact_cdf(
     angles = np.linspace(max(0, inside[0] - 1e-5), min(np.pi, inside[-1] + 1e-5), 400_001)
     density = np.exp(log_density(angles) - log_density(angles).max())
     total = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    at = 2 * np.arcsin(np.sqrt(np.clip(gap / 2, 0, 1)))
+    at = 2 * np.arcsin(np.sqrt(np.clip(one_minus_cosine / 2, 0, 1)))
     return np.asarray(np.interp(at, angles, total / total[-1]))
 
 
@@ -97,19 +99,21 @@ def exact_moments(family: Family, ambient: int, concentration: float) -> tuple[f
 
 
 def mean_p_value(values: Tensor, expected: float) -> float:
-    """That of a z test of the mean."""
+    """The p-value of a z test that the values have the expected mean."""
     standard_error = values.std().item() / math.sqrt(len(values))
     return 2 * float(scipy.stats.norm.sf(abs(values.mean().item() - expected) / standard_error))
 
 
 def p_values(family: Family, ambient: int, concentration: float, samples: int) -> dict[str, float]:
-    gap, across = draw(family, ambient, concentration, samples)
-    cdf = exact_cdf(family, ambient, concentration, gap.numpy())
-    mean_gap, spread = exact_moments(family, ambient, concentration)
+    one_minus_cosine, across = draw(family, ambient, concentration, samples)
+    cdf = exact_cdf(family, ambient, concentration, one_minus_cosine.numpy())
+    mean_one_minus_cosine, spread = exact_moments(family, ambient, concentration)
     return {
         "distribution": float(scipy.stats.kstest(cdf, "uniform").pvalue),
-        "mean": mean_p_value(gap, mean_gap),
-        "second moment": mean_p_value(gap * (2 - gap), (ambient - 1) * spread),
+        "mean": mean_p_value(one_minus_cosine, mean_one_minus_cosine),
+        "second moment": mean_p_value(
+            one_minus_cosine * (2 - one_minus_cosine), (ambient - 1) * spread
+        ),
         "mean across": mean_p_value(across, 0.0),
         "second moment across": mean_p_value(across**2, spread),
     }

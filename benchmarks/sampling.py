@@ -13,11 +13,11 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from benchmarks.performance import Figure, Finding, installed, seconds_cell, target_cell
+from benchmarks.performance import Finding, Measurement, installed, seconds_cell, target_cell
 from benchmarks.timing import FEWER_ROUNDS, ROUNDS, Task, Timing, interleaved
 from sxvae.distributions import PowerSpherical, VonMisesFisher
 
-# The targets: how much of the limit's rate, by p; and what a gradient may cost.
+# Targets by p: the least share of the limit's rate. With a gradient: the most times as long.
 TARGETS = {3: None, 5: 0.25, 10: 0.25, 50: 0.5, 200: 0.5}
 GRADIENT_TARGET = 2.5
 CONCENTRATIONS = [1.0, 10.0, 100.0]
@@ -26,7 +26,7 @@ LIMIT, WITH_GRADIENT = "normals", "vMF with gradient"
 
 
 def tfp_sampler(loc: Tensor, k: Tensor) -> Task:
-    """Compiled; a fresh key each time."""
+    """TensorFlow Probability's sampler, compiled by JAX; each call has a new random key."""
     import jax
     from tensorflow_probability.substrates import jax as tfp
 
@@ -53,7 +53,7 @@ def scipy_sampler(loc: Tensor, k: Tensor) -> Task:
 
 
 def with_gradient(loc: Tensor, k: Tensor) -> Task:
-    """Of a function with a gradient of ones."""
+    """Draw samples, and differentiate their sum."""
     ones = torch.ones_like(loc)
 
     def task() -> None:
@@ -80,9 +80,9 @@ def samplers(ambient: int, concentration: float, samples: int) -> dict[str, Task
     return tasks
 
 
-def figures_of(
+def measurements_of(
     ambient: int, concentration: float, timings: dict[str, Timing], limit: float
-) -> list[tuple[Figure, Timing]]:
+) -> list[tuple[Measurement, Timing]]:
     found = []
     for name, timing in timings.items():
         low, high = timing.spread
@@ -91,11 +91,13 @@ def figures_of(
         what = f"{name}, p = {ambient}, k = {concentration:g}"
         if name == WITH_GRADIENT:
             ratio = timing.median / timings["vMF"].median
-            figure = Figure(what, ratio, GRADIENT_TARGET, detail=detail)
+            measurement = Measurement(what, ratio, GRADIENT_TARGET, detail=detail)
         else:
             target = TARGETS[ambient] if name == "vMF" else None
-            figure = Figure(what, limit / timing.median, target, at_least=True, detail=detail)
-        found.append((figure, timing))
+            measurement = Measurement(
+                what, limit / timing.median, target, at_least=True, detail=detail
+            )
+        found.append((measurement, timing))
     return found
 
 
@@ -103,20 +105,20 @@ def run(reduced: bool) -> Finding:
     torch.set_num_threads(2)
     torch.manual_seed(0)
     samples, rounds = (FEWER_SAMPLES, FEWER_ROUNDS) if reduced else (SAMPLES, ROUNDS // 2)
-    figures, rows = [], []
+    measurements, rows = [], []
     for ambient in TARGETS:
         timings = {k: interleaved(samplers(ambient, k, samples), rounds) for k in CONCENTRATIONS}
         limit = min(each[LIMIT].best for each in timings.values())  # the same for every k
         for k, each in timings.items():
-            for figure, timing in figures_of(ambient, k, each, limit):
-                figures.append(figure)
-                cells = [figure.what, seconds_cell(timing), f"{figure.ratio:.2f}"]
-                rows.append([*cells, target_cell(figure)])
+            for measurement, timing in measurements_of(ambient, k, each, limit):
+                measurements.append(measurement)
+                cells = [measurement.what, seconds_cell(timing), f"{measurement.ratio:.2f}"]
+                rows.append([*cells, target_cell(measurement)])
     return Finding(
         "sampling",
         f"{samples:,} samples in float32. The ratio is the rate over that of normalised normals; "
         "with a gradient, the time over that without.",
-        figures,
+        measurements,
         ["sampler", "time", "ratio", "target"],
         rows,
     )

@@ -1,9 +1,9 @@
 """`sxvae serve` under load: 32 clients for a minute, one request in twenty malformed.
 
-Every good answer is compared with the runtime's, every malformed request must get its 4xx, nothing
-may be answered 5xx, and the server's memory must not grow. Beside it, the same good requests on a
-bare onnxruntime session in a loop of one thread, without HTTP. Clients and server share the
-machine. Linux only, for it reads /proc.
+Every good request's response is compared with what the runtime computes, every malformed request
+must get its 4xx, no status may be 5xx, and the server's memory must not grow. For comparison the
+good requests also run on a bare onnxruntime session in a loop of one thread, without HTTP. Clients
+and server share the machine. Linux only, because it reads /proc.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ MEMORY_BOUND = 8.0
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, and what must come back.
+    """A request, and the response that it must get.
 
     Attributes:
         content: a whole HTTP request.
-        status: of the answer.
-        graph: the graph that answers it, and its input, for the bare loop; none if malformed.
-        expected: the numbers in the answer.
+        status: of the response.
+        graph: name and input of the graph that computes the response; None if malformed.
+        expected: the numbers in the response; None if malformed.
     """
 
     content: bytes
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass
 class Found:
-    """What the clients saw."""
+    """What the clients have measured: seconds and statuses of responses, and what was wrong."""
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ def good_requests(bundle: Path) -> list[Request]:
 
 
 def malformed_requests(bundle: Path) -> list[Request]:
-    """What clients get wrong."""
+    """One request for each kind of mistake, with the status that it must get."""
     ambient = sxvae_runtime.load(bundle).ambient
     nan = np.full((1, ambient), np.nan, dtype=np.float32)
     return [
@@ -121,8 +121,8 @@ def malformed_requests(bundle: Path) -> list[Request]:
     ]
 
 
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """The next answer: its status, headers and body."""
+async def read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """Read the next response: status, headers (lower-case names) and body."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     length = int(headers.get("content-length", 0))
@@ -130,7 +130,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
 
 
 def numbers(headers: dict[str, str], body: bytes) -> NDArray[np.float32]:
-    """The tensor in an answer."""
+    """The tensor in a response, flat."""
     length = headers.get("inference-header-content-length")
     if length is not None:
         return np.frombuffer(body[int(length) :], dtype="<f4")
@@ -147,7 +147,7 @@ async def client(port: int, requests: Iterator[Request], end: float, found: Foun
         reader, writer = connection
         start = time.perf_counter()
         writer.write(request.content)
-        status, headers, body = await answer(reader)
+        status, headers, body = await read_response(reader)
         if request.expected is not None:
             found.latencies.append(time.perf_counter() - start)
         found.statuses[status] += 1
@@ -156,7 +156,7 @@ async def client(port: int, requests: Iterator[Request], end: float, found: Foun
         elif request.expected is not None:
             difference = np.abs(numbers(headers, body) - request.expected.ravel()).max()
             if not difference <= TOLERANCE:
-                found.wrong.append(f"an answer is wrong by {difference:.2g}")
+                found.wrong.append(f"a response is wrong by {difference:.2g}")
         if request.expected is None:  # a new connection: the server may close it, or still listen
             writer.close()
             connection = None
@@ -165,7 +165,7 @@ async def client(port: int, requests: Iterator[Request], end: float, found: Foun
 
 
 async def load(port: int, requests: Iterator[Request], seconds: float) -> Found:
-    """All clients at once."""
+    """Run all clients at the same time."""
     found = Found()
     end = time.perf_counter() + seconds
     await asyncio.gather(*(client(port, requests, end, found) for _ in range(CLIENTS)))
@@ -174,7 +174,7 @@ async def load(port: int, requests: Iterator[Request], seconds: float) -> Found:
 
 @contextmanager
 def server(bundle: Path) -> Iterator[tuple[int, int]]:
-    """The command `sxvae serve`; gives its process and port."""
+    """Run `sxvae serve`; gives its process id and port."""
     command = [sys.executable, "-m", "sxvae_cli", "serve", str(bundle), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -195,7 +195,7 @@ def resident(process: int) -> float:
 
 
 def bare(bundle: Path, good: list[Request], seconds: float) -> list[float]:
-    """The seconds that each good request takes a session of one thread, one after another."""
+    """Seconds of each good request on an onnxruntime session of one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     sessions = {
@@ -219,7 +219,7 @@ def bare(bundle: Path, good: list[Request], seconds: float) -> list[float]:
 
 
 def row(what: str, latencies: list[float], seconds: float) -> list[str]:
-    """Rate, median and 99th percentile."""
+    """A row of the table: rate, median and 99th percentile."""
     median, late = np.percentile(latencies, [50, 99]) * 1e3
     return [what, f"{len(latencies) / seconds:,.0f}", f"{median:.3g} ms", f"{late:.3g} ms"]
 
@@ -249,9 +249,11 @@ def main() -> None:
             row("bare onnxruntime loop", alone, seconds / 10),
         ],
     )
-    print(f"\nAnswers: {', '.join(f'{n:,} x {s}' for s, n in sorted(found.statuses.items()))}.")
+    print(f"\nResponses: {', '.join(f'{n:,} x {s}' for s, n in sorted(found.statuses.items()))}.")
     print(f"Memory: {idle:.1f} MiB idle, {before:.1f} after a warm-up, {after:.1f} after the load.")
-    broken = [f"{len(found.wrong)} answers, such as {found.wrong[0]}"] if found.wrong else []
+    broken = []
+    if found.wrong:
+        broken.append(f"{len(found.wrong)} wrong responses, such as {found.wrong[0]}")
     if after - before > MEMORY_BOUND:
         broken.append(f"memory grew by {after - before:.1f} MiB, more than {MEMORY_BOUND:g}")
     finish(broken)

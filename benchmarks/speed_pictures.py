@@ -1,4 +1,4 @@
-"""The pictures of docs/performance.md, from the figures that `python -m benchmarks` keeps."""
+"""The pictures of docs/performance.md, from the measurements that `python -m benchmarks` keeps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.pictures import OTHERS, OURS, STYLE
 
-# A figure as `Finding.as_dict` gives it.
+# A measurement as `Finding.as_dict` gives it.
 Entry = Mapping[str, Any]
 # Beside ours, of Okabe and Ito's colours.
 _PEERS = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -75,14 +75,14 @@ def limits(entries: list[Entry]) -> Figure:
     """Every time over its limit, by medians and to the limit's best run, with its aim."""
     timed = [e for e in entries if "ratio_of_medians" in e["detail"] and e["target"]]
     figure, panel = plt.subplots(figsize=(7.5, 0.9 + 0.22 * len(timed)), layout="constrained")
-    places = range(len(timed))
+    rows = range(len(timed))
     aims = [entry["target"] for entry in timed]
-    panel.plot(aims, places, "|", ms=9, mew=2, color="0.3", label="aim")
-    panel.plot([e["ratio"] for e in timed], places, "o", ms=4, color=OTHERS, label="to best run")
+    panel.plot(aims, rows, "|", ms=9, mew=2, color="0.3", label="aim")
+    panel.plot([e["ratio"] for e in timed], rows, "o", ms=4, color=OTHERS, label="to best run")
     medians = [entry["detail"]["ratio_of_medians"] for entry in timed]
-    panel.plot(medians, places, "o", ms=4, color=OURS, label="of medians")
+    panel.plot(medians, rows, "o", ms=4, color=OURS, label="of medians")
     panel.axvline(1, color="0.6", lw=0.8)
-    panel.set_yticks(places, [entry["what"] for entry in timed])
+    panel.set_yticks(rows, [entry["what"] for entry in timed])
     panel.invert_yaxis()
     panel.set_xlabel("time over the limit's")
     panel.set_xlim(left=0)
@@ -127,11 +127,13 @@ def draw(benchmarks: list[Mapping[str, Any]], folder: Path) -> None:
     plt.style.use(STYLE)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
-        each["name"]: _PICTURES[each["name"]](each["figures"])
+        each["name"]: _PICTURES[each["name"]](each["measurements"])
         for each in benchmarks
         if each["name"] in _PICTURES
     }
-    timed = [entry for each in benchmarks if each["name"] in _TIMES for entry in each["figures"]]
+    timed = [
+        entry for each in benchmarks if each["name"] in _TIMES for entry in each["measurements"]
+    ]
     if timed:
         figures["limits"] = limits(timed)
     for name, figure in figures.items():

@@ -1,7 +1,7 @@
 """Whether training ends without a NaN: `python -m benchmarks.stability`.
 
 Trains on the digits for 20 epochs over circles, small and large spheres and products of them, with
-both spherical families and at learning rates of 1e-3 and 1e-2, and prints the test figures. Exits
+both spherical families and at learning rates of 1e-3 and 1e-2, and prints the test metrics. Exits
 with 1 if one of them is not finite or a training fails.
 """
 
@@ -23,18 +23,18 @@ EPOCHS, FEWER_EPOCHS = 20, 6
 
 
 def train(dims: str, family: str, learning_rate: float, epochs: int) -> dict[str, float]:
-    """The test figures after training, nats."""
+    """The test metrics after training, in nats, and the largest mean concentration."""
     torch.manual_seed(0)
     data = load_data("digits")
     model = ProductSpaceVAE(ProductSpace.parse(dims, family), data.image_shape, (256, 128))
     settings = TrainingSettings(epochs=epochs, lr=learning_rate, eval_samples=100)
     with tempfile.TemporaryDirectory() as folder:
-        figures = fit(model, data, settings, runs_dir=folder).evaluation
-    assert figures is not None  # eval_samples is not 0
+        metrics = fit(model, data, settings, runs_dir=folder).evaluation
+    assert metrics is not None  # eval_samples is not 0
     names = ("log_likelihood", "elbo", "kl")
     return {
-        **{name: float(figures[name]) for name in names},
-        "concentration": max(figures["concentration_per_factor"]),
+        **{name: float(metrics[name]) for name in names},
+        "concentration": max(metrics["concentration_per_factor"]),
     }
 
 
@@ -47,13 +47,13 @@ def main() -> None:
             for learning_rate in LEARNING_RATES[-1:] if reduced else LEARNING_RATES:
                 cell = f"{family}, {dims}, learning rate {learning_rate:g}"
                 try:
-                    figures = train(dims, family, learning_rate, epochs)
+                    metrics = train(dims, family, learning_rate, epochs)
                 except SxvaeError as error:
                     broken.append(f"{cell}: {error}")
                     continue
-                if not all(math.isfinite(value) for value in figures.values()):
-                    broken.append(f"{cell}: {figures}")
-                values = [f"{value:.2f}" for value in figures.values()]
+                if not all(math.isfinite(value) for value in metrics.values()):
+                    broken.append(f"{cell}: {metrics}")
+                values = [f"{value:.2f}" for value in metrics.values()]
                 rows.append([family, dims, f"{learning_rate:g}", *values])
     print(f"{epochs} epochs on the digits\n")
     print_table(

@@ -1,4 +1,4 @@
-"""How long commands take from the shell's point of view, as whole processes."""
+"""How long whole processes take: commands from their start to their end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.performance import Figure, Finding, ratio_cells, seconds_cell, target_cell, timed
+from benchmarks.performance import (
+    Finding,
+    Measurement,
+    ratio_cells,
+    seconds_cell,
+    target_cell,
+    timed,
+)
 from benchmarks.runtime import export_untrained
 from benchmarks.timing import Timing
 
@@ -33,7 +40,8 @@ for number in range({EMPTY_COMMANDS}):
     app.command(f"command-{{number}}")(empty)
 app()
 """
-# What `sxvae train` does, with the time from the end of PyTorch's import to the first line.
+# Runs `sxvae train` up to its first line on stderr, and prints how many seconds after the import of
+# PyTorch that was.
 _FIRST_PROGRESS = """
 import sys
 import time
@@ -57,7 +65,7 @@ main.main()
 
 
 def _seconds_of(folder: Path, *arguments: str) -> float:
-    """The time of a whole run of the interpreter."""
+    """How long a run of the Python interpreter takes, from start to exit."""
     start = time.perf_counter()
     _output_of(folder, *arguments)
     return time.perf_counter() - start
@@ -74,12 +82,12 @@ def _output_of(folder: Path, *arguments: str) -> str:
 
 
 def _interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Timing]:
-    """The timings of processes that take turns, after runs that do not count."""
+    """Time processes that take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in measures}
-    for place in range(rounds + 1):
+    for repetition in range(rounds + 1):
         for name, measure in measures.items():
             taken = measure()
-            if place:
+            if repetition:  # the first run fills caches and is not counted
                 seconds[name].append(taken)
     return {name: Timing(tuple(each)) for name, each in seconds.items()}
 
@@ -108,24 +116,24 @@ def run(reduced: bool) -> Finding:
         ("sxvae train, from PyTorch to first line", "progress", "a second", PROGRESS_TARGET),
     ]
     limits = {"sample": timings["import torch"], "help": timings["empty"], "progress": one_second}
-    figures: list[Figure] = []
+    measurements: list[Measurement] = []
     rows = []
     for what, key, limit, target in cases:
-        figure = timed(what, timings[key], limits[key], target)
-        figures.append(figure)
+        measurement = timed(what, timings[key], limits[key], target)
+        measurements.append(measurement)
         rows.append(
             [
                 what,
                 f"{limit}: {seconds_cell(limits[key])}",
                 seconds_cell(timings[key]),
-                *ratio_cells(figure),
-                target_cell(figure),
+                *ratio_cells(measurement),
+                target_cell(measurement),
             ]
         )
     return Finding(
         "startup",
-        "Whole processes that take turns, and the time in which a training shows that it goes on.",
-        figures,
+        "Whole processes that take turns, and the time until a training shows its first line.",
+        measurements,
         ["command", "limit", "sxvae", "ratio", "of medians", "target"],
         rows,
     )

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.performance import (
-    Figure,
     Finding,
+    Measurement,
     installed,
     ratio_cells,
     seconds_cell,
@@ -30,7 +30,7 @@ TARGET = 1.25
 
 
 def binary_images(batch: int = BATCH) -> Tensor:
-    """As many pixels are on as in MNIST."""
+    """Binary images of which 13.1% of the pixels are 1, as in MNIST."""
     return (torch.rand(batch, *SHAPE) < 0.131).float()
 
 
@@ -38,9 +38,9 @@ def autoencoder_step(ambient: int, x: Tensor) -> Task:
     """Forward, backward and Adam of the same layers with nothing random between them."""
     widths = [784, *HIDDEN, ambient, *reversed(HIDDEN), 784]
     layers: list[nn.Module] = [nn.Flatten()]
-    for place, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         layers.append(nn.Linear(inputs, outputs))
-        if place not in (len(HIDDEN), len(widths) - 2):
+        if index not in (len(HIDDEN), len(widths) - 2):
             layers.append(nn.ReLU())
     network = nn.Sequential(*layers)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
@@ -56,12 +56,12 @@ def autoencoder_step(ambient: int, x: Tensor) -> Task:
 
 
 def model_step(space: ProductSpace, x: Tensor) -> Task:
-    """What training does with a batch."""
+    """A training step of a new model on this space."""
     return adam_step(ProductSpaceVAE(space, SHAPE, HIDDEN), x)
 
 
 def adam_step(model: ProductSpaceVAE, x: Tensor) -> Task:
-    """The same for any model."""
+    """Forward, backward and Adam of any model, with the objective that training uses."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     config = TrainingSettings()
 
@@ -78,7 +78,7 @@ def run(reduced: bool) -> Finding:
     torch.set_num_threads(2)
     torch.manual_seed(0)
     x = binary_images()
-    figures: list[Figure] = []
+    measurements: list[Measurement] = []
     rows = []
     for name, dims in SPACES.items():
         space = ProductSpace.parse(dims)
@@ -89,15 +89,15 @@ def run(reduced: bool) -> Finding:
         for key in [key for key in tasks if key != "limit"]:
             is_ours = key == "ours"
             what = f"step, {name}" if is_ours else f"step, {name}, {key}"
-            figure = timed(what, timings[key], timings["limit"], TARGET if is_ours else None)
-            figures.append(figure)
+            measurement = timed(what, timings[key], timings["limit"], TARGET if is_ours else None)
+            measurements.append(measurement)
             cells = (seconds_cell(timings[each]) for each in ("limit", key))
-            rows.append([what, *cells, *ratio_cells(figure), target_cell(figure)])
+            rows.append([what, *cells, *ratio_cells(measurement), target_cell(measurement)])
     return Finding(
         "step",
         "A training step of batch 100 on 28x28 images, MLP 256,128, over that of a plain "
         "auto-encoder of the same layers.",
-        figures,
+        measurements,
         ["step", "auto-encoder", "VAE", "ratio", "of medians", "target"],
         rows,
     )

@@ -1,8 +1,8 @@
 """How the speed benchmarks measure: everything that is compared runs interleaved in one process.
 
-A run of a task is as many calls as take about `RUN_SECONDS`; its figure is the mean of them. The
-tasks take turns (A B A B ...), so that what else the machine does hits all of them alike. A limit's
-figure is the best of its runs, a program's own the median.
+A run of a task is as many calls as take about `RUN_SECONDS`; its time is the mean of them. The
+tasks take turns (A B A B ...), so that other work of the machine slows all of them alike. A limit
+is represented by its fastest run, everything else by the median of its runs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Timing:
 
 
 def interleaved(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Timing]:
-    """The timings of tasks that take turns, after calls that do not count."""
+    """Time tasks that take turns, each after a call that is not counted."""
     is_test = rounds <= FEWER_ROUNDS
     calls = {name: 1 if is_test else _calls_in_a_run(task) for name, task in tasks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
@@ -55,7 +55,7 @@ def interleaved(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Ti
 
 
 def over_limit(timing: Timing, limit: Timing) -> float:
-    """How many times the limit's best run the median run takes."""
+    """The median run's time over that of the limit's fastest run."""
     return timing.median / limit.best
 
 
@@ -67,5 +67,5 @@ def _seconds(task: Task, calls: int) -> float:
 
 
 def _calls_in_a_run(task: Task) -> int:
-    task()  # what is made once is made here
+    task()  # the first call is slower: it compiles and fills caches
     return max(1, math.ceil(RUN_SECONDS / max(_seconds(task, 1), 1e-9)))

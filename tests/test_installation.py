@@ -162,10 +162,10 @@ def test_the_runtime_serves_in_an_environment_without_pytorch(
     with _served(environment, bundle) as url:
         request = urllib.request.Request(f"{url}/sample", b'{"n": 2}')
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            assert len(json.load(answer)["z"]) == 2
-        with urllib.request.urlopen(f"{url}/v2", timeout=20) as answer:
-            assert json.load(answer)["version"] == __version__
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert len(json.load(response)["z"]) == 2
+        with urllib.request.urlopen(f"{url}/v2", timeout=20) as response:
+            assert json.load(response)["version"] == __version__
 
 
 def test_another_build_of_onnxruntime_takes_the_place_of_the_usual_one(

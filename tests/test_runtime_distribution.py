@@ -212,8 +212,8 @@ def _check_serving(python: Path, folder: Path) -> None:
             ends = {"z0": drawn["z"][0], "z1": drawn["z"][1], "steps": 3}
             assert len(_post(f"{url}/interpolate", ends)["x"]) == 3
             for path in ("/v2", "/metrics", "/docs", "/openapi.json"):
-                with urllib.request.urlopen(f"{url}{path}", timeout=20) as answer:
-                    assert answer.status == 200
+                with urllib.request.urlopen(f"{url}{path}", timeout=20) as response:
+                    assert response.status == 200
         finally:
             server.terminate()
         assert server.wait(20) == 0
@@ -222,8 +222,8 @@ def _check_serving(python: Path, folder: Path) -> None:
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        content: dict[str, Any] = json.load(answer)
+    with urllib.request.urlopen(request, timeout=20) as response:
+        content: dict[str, Any] = json.load(response)
     return content
 
 

@@ -38,23 +38,23 @@ def test_every_bound_holds(module: str) -> None:
 
 @pytest.mark.parametrize("name", ["loop", "sampling"])
 def test_speed_is_a_table_with_targets(name: str, tmp_path: Path) -> None:
-    done = _run("__main__", name, "--reduced", "--json", tmp_path / "figures.json")
+    done = _run("__main__", name, "--reduced", "--json", tmp_path / "measurements.json")
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    found = json.loads((tmp_path / "measurements.json").read_text(encoding="utf-8"))
     (benchmark,) = found["benchmarks"]
     assert benchmark["name"] == name
     assert len([line for line in done.stdout.splitlines() if line.startswith("|")]) >= 4
-    assert any(figure["target"] for figure in benchmark["figures"])
-    assert all(figure["ratio"] > 0 for figure in benchmark["figures"])
+    assert any(measurement["target"] for measurement in benchmark["measurements"])
+    assert all(measurement["ratio"] > 0 for measurement in benchmark["measurements"])
     assert found["environment"]["torch"]
 
 
-def test_speed_is_drawn_from_its_figures(tmp_path: Path) -> None:
+def test_speed_is_drawn_from_its_measurements(tmp_path: Path) -> None:
     """Of a run that is kept, and nothing is measured again."""
-    figures = tmp_path / "figures.json"
-    done = _run("__main__", "step", "growth", "--reduced", "--json", figures)
+    measurements = tmp_path / "measurements.json"
+    done = _run("__main__", "step", "growth", "--reduced", "--json", measurements)
     assert done.returncode == 0, done.stderr
-    done = _run("__main__", "--from-json", figures, "--pictures", tmp_path / "pictures")
+    done = _run("__main__", "--from-json", measurements, "--pictures", tmp_path / "pictures")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     drawn = {path.name: path.read_text() for path in (tmp_path / "pictures").iterdir()}
     assert set(drawn) == {"performance-growth.svg", "performance-limits.svg"}
@@ -74,17 +74,23 @@ def test_an_unknown_benchmark_is_refused() -> None:
     assert "no benchmark fast; choose from step" in done.stderr
 
 
-def test_evaluation_prints_its_table_and_writes_its_figures(tmp_path: Path) -> None:
-    done = _run("__main__", "evaluation", "--reduced", "--json", tmp_path / "figures.json")
+def test_evaluation_prints_its_table_and_writes_its_measurements(tmp_path: Path) -> None:
+    done = _run("__main__", "evaluation", "--reduced", "--json", tmp_path / "measurements.json")
     assert done.returncode == 0, done.stderr
-    (found,) = json.loads((tmp_path / "figures.json").read_text())["benchmarks"]
-    times, memory = found["figures"][:2], found["figures"][2:]
-    assert [figure["detail"]["samples"] for figure in times + memory] == [10, 50, 10, 50]
-    assert all(figure["ratio"] > 0 for figure in times)
-    for figure in memory:
-        assert figure["target"] == 200
-        assert figure["ratio"] == figure["detail"]["mib"] - figure["detail"]["limit_mib"]
-        assert f"| {figure['what']} | {figure['detail']['limit_mib']:.0f} MiB |" in done.stdout
+    (found,) = json.loads((tmp_path / "measurements.json").read_text())["benchmarks"]
+    times, memory = found["measurements"][:2], found["measurements"][2:]
+    assert [measurement["detail"]["samples"] for measurement in times + memory] == [10, 50, 10, 50]
+    assert all(measurement["ratio"] > 0 for measurement in times)
+    for measurement in memory:
+        assert measurement["target"] == 200
+        assert (
+            measurement["ratio"]
+            == measurement["detail"]["mib"] - measurement["detail"]["limit_mib"]
+        )
+        assert (
+            f"| {measurement['what']} | {measurement['detail']['limit_mib']:.0f} MiB |"
+            in done.stdout
+        )
 
 
 def test_baselines() -> None:
@@ -150,7 +156,9 @@ def test_the_runtime_and_start_up_are_measured(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (benchmark,) = json.loads(found.read_text())["benchmarks"]
-    ratios = {figure["what"]: figure["ratio"] for figure in benchmark["figures"]}
+    ratios = {
+        measurement["what"]: measurement["ratio"] for measurement in benchmark["measurements"]
+    }
     for case in cases:
         assert f"| {case} |" in done.stdout
         assert ratios[case] > 0

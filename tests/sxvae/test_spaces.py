@@ -100,8 +100,8 @@ def test_every_factor_keeps_its_own_parameters(
     space = ProductSpace([m for m, _ in factors], [family for _, family in factors], covariance)
     raw = torch.randn(2, space.ambient, dtype=torch.float64)
     loc = space.normalize(raw)
-    for place in space.euclidean:
-        part = space.factors[place].slice
+    for index in space.euclidean:
+        part = space.factors[index].slice
         torch.testing.assert_close(loc[:, part], raw[:, part])
     concentration = 1 + 5 * torch.rand(2, len(space.spheres)).double()
     scale = torch.cat([torch.zeros(2, 0), *(_scales(space.factors[p]) for p in space.euclidean)], 1)
@@ -111,16 +111,16 @@ def test_every_factor_keeps_its_own_parameters(
     log_prob = posterior.log_prob_per_factor(z)
     kl = posterior.kl_per_factor(prior)
     start = 0
-    for place, factor in enumerate(space.factors):
+    for index, factor in enumerate(space.factors):
         alone = ProductSpace([factor.dim], [factor.family], covariance)
         own = slice(start, start + factor.scales)
         start = own.stop
-        spheres_before = sum(p < place for p in space.spheres)
+        spheres_before = sum(p < index for p in space.spheres)
         columns = slice(spheres_before, spheres_before + factor.is_sphere)
         q = alone.posterior(loc[:, factor.slice], concentration[:, columns], scale.double()[:, own])
-        torch.testing.assert_close(log_prob[:, place], q.log_prob(z[:, factor.slice]))
+        torch.testing.assert_close(log_prob[:, index], q.log_prob(z[:, factor.slice]))
         expected = q.kl_per_factor(alone.prior(dtype=torch.float64))[:, 0]
-        torch.testing.assert_close(kl[:, place], expected)
+        torch.testing.assert_close(kl[:, index], expected)
     assert start == space.scales
 
 

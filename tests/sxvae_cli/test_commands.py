@@ -42,13 +42,13 @@ KEYS = {
 
 
 def test_eval_json(cli: Cli, trained: Path) -> None:
-    figures = json.loads(cli("eval", trained, "--samples", "50", "--json").stdout)
-    assert set(figures) == KEYS
-    assert figures["log_likelihood"] >= figures["elbo"]
-    assert figures["kl"] == pytest.approx(math.fsum(figures["kl_per_factor"]))
-    assert len(figures["concentration_per_factor"]) == 3
-    assert (figures["images"], figures["samples"], figures["split"]) == (250, 50, "test")
-    assert figures["checkpoint"] == str(trained / "best.safetensors")
+    metrics = json.loads(cli("eval", trained, "--samples", "50", "--json").stdout)
+    assert set(metrics) == KEYS
+    assert metrics["log_likelihood"] >= metrics["elbo"]
+    assert metrics["kl"] == pytest.approx(math.fsum(metrics["kl_per_factor"]))
+    assert len(metrics["concentration_per_factor"]) == 3
+    assert (metrics["images"], metrics["samples"], metrics["split"]) == (250, 50, "test")
+    assert metrics["checkpoint"] == str(trained / "best.safetensors")
 
 
 def test_eval_takes_a_file_a_run_a_name_or_the_newest(cli: Cli, trained: Path) -> None:
@@ -63,8 +63,8 @@ def test_eval_takes_a_file_a_run_a_name_or_the_newest(cli: Cli, trained: Path) -
             runs,
         )
     ]
-    figures = [json.loads(done.stdout) for done in outputs]
-    assert all(found == figures[0] for found in figures)
+    metrics = [json.loads(done.stdout) for done in outputs]
+    assert all(found == metrics[0] for found in metrics)
     assert outputs[-1].stderr == f"evaluating {trained / 'best.safetensors'}\n"
     assert outputs[0].stderr == ""
 

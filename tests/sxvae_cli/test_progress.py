@@ -41,11 +41,11 @@ def test_80_columns_show_the_epoch_the_figures_and_the_time_left(
     text = screen.getvalue()
     assert "runs/[a]: going on after 111 epochs on digits, latent space S^4 x S^4" in text
     bar = [line for line in text.splitlines() if "112/200" in line][-1]
-    figures = [line for line in text.splitlines() if "loss" in line][-1]
+    last = [line for line in text.splitlines() if "loss" in line][-1]
     assert re.search(r"epoch 112/200 .*(\d:\d\d:\d\d|-:--:--)", bar)
-    for figure in ("loss 1234.56", "reconstruction -1234.56", "KL 123.45"):
-        assert figure in figures
-    assert "validation ELBO -1234.56" in figures
+    for metric in ("loss 1234.56", "reconstruction -1234.56", "KL 123.45"):
+        assert metric in last
+    assert "validation ELBO -1234.56" in last
 
 
 def test_a_log_has_a_line_with_the_time_left_now_and_then(

@@ -39,8 +39,8 @@ def test_a_run_from_start_to_test_figures(cli: Cli, tmp_path: Path) -> None:
     assert len(lines) == 6
     for epoch, line in enumerate(lines[1:-1], start=1):
         assert line.startswith(f"epoch {epoch}/4  loss ")
-        for figure in ("reconstruction", "KL", "validation ELBO", "time left"):
-            assert figure in line
+        for metric in ("reconstruction", "KL", "validation ELBO", "time left"):
+            assert metric in line
     assert "log-likelihood" in done.stdout
     assert "±" in done.stdout
     config = json.loads((run / "config.json").read_text())
@@ -163,7 +163,7 @@ def test_early_ctrl_c_is_one_sentence(tmp_path: Path, wait: float) -> None:
 def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
     """SIGKILL at random moments: some while it starts, most while it trains or saves."""
     cli("train", *LONGER, "--name", "whole", "--quiet")
-    chance = random.Random(0)
+    rng = random.Random(0)
     cut = tmp_path / "runs" / "cut"
     for kill in range(10):
         begun = (cut / "config.json").exists()
@@ -174,9 +174,9 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
             for line in process.stderr:
                 if line.startswith("epoch"):  # training has begun
                     break
-            time.sleep(chance.uniform(0, 1.2))
+            time.sleep(rng.uniform(0, 1.2))
         else:
-            time.sleep(chance.uniform(0, 8))
+            time.sleep(rng.uniform(0, 8))
         process.send_signal(signal.SIGKILL)
         process.communicate()
     cli("train", "--resume", "cut", "--quiet")
@@ -287,8 +287,8 @@ def test_real_mnist(cli: Cli, tmp_path: Path, mnist_dir: Path) -> None:
         *("--name", "a", "--quiet"),
     )
     done = cli("eval", "--limit", "100", "--samples", "20", "--json", "--quiet")
-    figures = json.loads(done.stdout)
-    assert figures["dataset"] == "mnist"
-    assert figures["images"] == 100
-    assert -206 < figures["log_likelihood"] < -100  # per-pixel frequencies alone give about -206
-    assert figures["log_likelihood"] > figures["elbo"]
+    metrics = json.loads(done.stdout)
+    assert metrics["dataset"] == "mnist"
+    assert metrics["images"] == 100
+    assert -206 < metrics["log_likelihood"] < -100  # per-pixel frequencies alone give about -206
+    assert metrics["log_likelihood"] > metrics["elbo"]

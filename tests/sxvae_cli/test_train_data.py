@@ -20,11 +20,11 @@ SHORT = (
 
 
 def _colour_folder(folder: Path) -> None:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for label, size in (("cats", 12), ("dogs", 10)):
         (folder / label).mkdir(parents=True)
         for i in range(20):
-            pixels = chance.integers(0, 256, (size, 12, 3), dtype=np.uint8)
+            pixels = rng.integers(0, 256, (size, 12, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / label / f"{i}.png")
 
 

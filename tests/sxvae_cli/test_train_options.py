@@ -47,18 +47,18 @@ def test_a_mixed_space_with_schedules(cli: Cli, tmp_path: Path) -> None:
     assert last.tensors["model.radius.log_radius"].shape == (2,)
     assert (last.tensors["model.radius.log_radius"] != 0).all()
     assert last.tensors["model.head.linear.weight"].shape == (11 + 2 + 6, 32)
-    figures = json.loads((run / "evaluation.json").read_text())
-    assert figures["concentration_per_factor"][1] is None
-    assert 1 <= figures["effective_sample_size"] <= 10
-    kl = figures["kl_per_factor"]
-    assert figures["active_factors"] == sum(value > 0.01 for value in kl)
+    metrics = json.loads((run / "evaluation.json").read_text())
+    assert metrics["concentration_per_factor"][1] is None
+    assert 1 <= metrics["effective_sample_size"] <= 10
+    kl = metrics["kl_per_factor"]
+    assert metrics["active_factors"] == sum(value > 0.01 for value in kl)
 
     done = cli("eval", run, "--probe", "--samples", "4", "--limit", "50", "--json")
     probe = json.loads(done.stdout)["probe"]
     assert set(probe["accuracy"]) == {"100", "600", "1000"}
     for found in probe["accuracy"].values():
         assert len(found["per_factor"]) == 3
-        assert 0.15 < found["joint"] <= 1  # chance is 0.1
+        assert 0.15 < found["joint"] <= 1  # guessing gives 0.1
 
     for name in ("e.npz", "e.safetensors", "e.csv"):
         cli("encode", run, "--out", name, "--samples", "2", "--limit", "7", "--split", "train")
@@ -121,11 +121,11 @@ def test_models_of_all_kinds(
     best = read_checkpoint(run / "best.safetensors")
     for name, shape in parameters.items():
         assert best.tensors[name].shape == shape
-    figures = json.loads((run / "evaluation.json").read_text())
+    metrics = json.loads((run / "evaluation.json").read_text())
     bernoulli = "--likelihood" not in options
-    assert figures["binarization"] == ("fixed" if bernoulli else "none")
+    assert metrics["binarization"] == ("fixed" if bernoulli else "none")
     # With ten samples the estimate may lie below the ELBO by noise, but by little.
-    assert figures["log_likelihood"] > figures["elbo"] - 0.5
+    assert metrics["log_likelihood"] > metrics["elbo"] - 0.5
     if "--kl-target" in options:  # the mean of distances is at least the distance of the mean
         for line in _metrics(run):
             distance = line["loss"] + line["reconstruction"]
@@ -193,9 +193,9 @@ def test_errors_name_options_and_leave_paths_alone(cli: Cli, tmp_path: Path) -> 
 def test_convolutions_take_sizes_divisible_by_4_and_each_side_for_itself(
     cli: Cli, tmp_path: Path
 ) -> None:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for height, width in ((6, 8), (12, 8)):
-        np.save(tmp_path / f"{height}x{width}.npy", chance.random((30, 2, height, width)))
+        np.save(tmp_path / f"{height}x{width}.npy", rng.random((30, 2, height, width)))
     done = cli("train", "--dataset", "6x8.npy", "--decoder", "cnn", code=2)
     assert "divisible by 4, not 6 x 8" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -32,18 +32,18 @@ def _images(app: sxvae_runtime.Bundle, n: int) -> np.ndarray:
 
 
 def _cholesky(app: sxvae_runtime.Bundle, q: Posterior) -> dict[int, np.ndarray]:
-    """The Cholesky factors (n, m, m) of each Euclidean factor, by its place."""
+    """The Cholesky factors (n, m, m) of each Euclidean factor, by its index."""
     assert q.scale is not None
     factors, start = {}, 0
-    for place, factor in enumerate(app.factors):
+    for index, factor in enumerate(app.factors):
         if factor.is_sphere:
             continue
         part = q.scale[:, start : start + factor.scales].astype(np.float64)
         start += factor.scales
         if factor.covariance == "full":
-            factors[place] = part.reshape(-1, factor.dim, factor.dim)
+            factors[index] = part.reshape(-1, factor.dim, factor.dim)
         else:
-            factors[place] = np.eye(factor.dim) * np.broadcast_to(
+            factors[index] = np.eye(factor.dim) * np.broadcast_to(
                 part[:, None], (len(part), 1, part.shape[1])
             )
     assert start == q.scale.shape[1]
@@ -127,8 +127,8 @@ def test_posterior_draws_follow_mean_and_covariance(app: sxvae_runtime.Bundle) -
     q = app.encode(_images(app, 2))
     z = app.sample_posterior(q, samples=COUNT, seed=0).astype(np.float64)
     assert z.shape == (COUNT, 2, app.ambient)
-    for place, lower in _cholesky(app, q).items():
-        part = app.factors[place].slice
+    for index, lower in _cholesky(app, q).items():
+        part = app.factors[index].slice
         for image in range(2):
             centred = z[:, image, part] - q.mean_direction[image, part]
             white = np.linalg.solve(lower[image], centred.T)

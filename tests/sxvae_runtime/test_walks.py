@@ -14,9 +14,9 @@ def _norms(app: Bundle, z: np.ndarray) -> np.ndarray:
     return np.stack([np.linalg.norm(z[..., f.slice], axis=-1) for f in app.factors], axis=-1)
 
 
-def _others(app: Bundle, place: int) -> list[int]:
+def _others(app: Bundle, index: int) -> list[int]:
     """The coordinates of all factors but one."""
-    return sorted(set(range(app.ambient)) - set(range(app.ambient)[app.factors[place].slice]))
+    return sorted(set(range(app.ambient)) - set(range(app.ambient)[app.factors[index].slice]))
 
 
 def test_interpolation(app: Bundle) -> None:
@@ -38,17 +38,17 @@ def test_interpolation(app: Bundle) -> None:
         app.interpolate(z0, np.stack([z0, z1]))
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("axis", [0, 2])
-def test_traversal_goes_once_round_a_sphere(app: Bundle, place: int, axis: int) -> None:
+def test_traversal_goes_once_round_a_sphere(app: Bundle, index: int, axis: int) -> None:
     (z,) = app.sample_prior(1, seed=4)
-    path = app.traverse(z, place, axis=axis, steps=12)
+    path = app.traverse(z, index, axis=axis, steps=12)
     assert path.shape == (12, 13)
     assert path.dtype == np.float32
-    others = _others(app, place)
+    others = _others(app, index)
     np.testing.assert_array_equal(path[:, others], np.tile(z[others], (12, 1)))
-    moved = path[:, app.factors[place].slice].astype(np.float64)
-    start = z[app.factors[place].slice].astype(np.float64)
+    moved = path[:, app.factors[index].slice].astype(np.float64)
+    start = z[app.factors[index].slice].astype(np.float64)
     # Equal angles from where it was, all round: the k-th point is k/12 of the circle away.
     np.testing.assert_allclose(moved @ start, np.cos(2 * np.pi * np.arange(12) / 12), atol=1e-6)
     np.testing.assert_allclose(moved[:6], -moved[6:], atol=1e-6)
@@ -70,15 +70,15 @@ def test_traversal_of_a_point_on_the_axis_takes_another_circle(app: Bundle, sign
     np.testing.assert_allclose(path[:, 5:8], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("covariance", "place"), [("single", 1), ("diagonal", 1), ("full", 2)])
+@pytest.mark.parametrize(("covariance", "index"), [("single", 1), ("diagonal", 1), ("full", 2)])
 def test_traversal_moves_one_coordinate_of_a_euclidean_factor(
-    fixtures: Path, covariance: str, place: int
+    fixtures: Path, covariance: str, index: int
 ) -> None:
     app = sxvae_runtime.load(fixtures / f"bundle_v1_{covariance}")
     (z,) = app.sample_prior(1, seed=6)
-    path = app.traverse(z, place, axis=1, steps=7)
+    path = app.traverse(z, index, axis=1, steps=7)
     expected = np.tile(z, (7, 1))
-    expected[:, app.factors[place].offset + 1] = [-3, -2, -1, 0, 1, 2, 3]
+    expected[:, app.factors[index].offset + 1] = [-3, -2, -1, 0, 1, 2, 3]
     np.testing.assert_allclose(path, expected, atol=1e-6)
     assert app.decode(path).shape == (7, *app.input_shape)
 

@@ -51,8 +51,8 @@ class Explorer:
         self.page.wait_for_selector("html[data-state=ready], html[data-state=failed]")
         self.seconds = time.perf_counter() - start
 
-    def factor(self, place: int) -> Locator:
-        return self.page.locator(f"[data-factor='{place}']")
+    def factor(self, index: int) -> Locator:
+        return self.page.locator(f"[data-factor='{index}']")
 
     def shown(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The latent vector that is shown once the page is at rest, and its pixels."""
@@ -66,14 +66,14 @@ class Explorer:
         z, image = self.page.evaluate(rest)
         return np.array(z, np.float32), np.array(image, np.float32)
 
-    def colours(self, canvas: str, place: int = 0) -> NDArray[np.float64]:
+    def colours(self, canvas: str, index: int = 0) -> NDArray[np.float64]:
         """What one of the canvases with a selector shows, (H, W, 3) in [0, 1]."""
-        read = """(canvases, place) => {
-            const { width, height } = canvases[place];
-            const context = canvases[place].getContext("2d");
+        read = """(canvases, index) => {
+            const { width, height } = canvases[index];
+            const context = canvases[index].getContext("2d");
             return [[height, width, 4], [...context.getImageData(0, 0, width, height).data]];
         }"""
-        shape, values = self.page.locator(canvas).evaluate_all(read, place)
+        shape, values = self.page.locator(canvas).evaluate_all(read, index)
         return np.array(values).reshape(shape)[..., :3] / 255
 
     def evaluate(self, code: str) -> Any:

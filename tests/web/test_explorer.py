@@ -33,9 +33,9 @@ def _is_drawn(colours: NDArray[np.float64], image: NDArray[np.float32]) -> None:
     np.testing.assert_allclose(colours, expected, atol=0.5 / 255 + 1e-6)
 
 
-def _drag(explorer: Explorer, place: int, to: tuple[float, float], steps: int = 20) -> None:
+def _drag(explorer: Explorer, index: int, to: tuple[float, float], steps: int = 20) -> None:
     """Drag from the middle of a factor's ball or dial, by shares of its half width."""
-    box = explorer.factor(place).locator("svg").bounding_box()
+    box = explorer.factor(index).locator("svg").bounding_box()
     assert box is not None
     half = box["width"] / 2
     x, y = box["x"] + half, box["y"] + half
@@ -202,8 +202,8 @@ def test_a_picture_is_encoded_as_the_runtime_does(
         np.testing.assert_allclose(found["concentration"], expected.concentration[0], rtol=1e-4)
         shown = _equals_the_runtime(explorer, bundle)
         np.testing.assert_array_equal(shown, found["mean_direction"])
-        for place, value in zip((0, 2), expected.concentration[0], strict=True):
-            note = explorer.factor(place).locator(".noted").inner_text()
+        for index, value in zip((0, 2), expected.concentration[0], strict=True):
+            note = explorer.factor(index).locator(".noted").inner_text()
             assert float(note.split("concentration ")[1]) == pytest.approx(value, rel=0.01)
         explorer.page.get_by_label("Invert").check()
         explorer.shown()

@@ -42,7 +42,7 @@ def test_digits_are_split_in_order() -> None:
 
 
 def test_the_evaluation_mask_is_the_same_for_everybody() -> None:
-    """Pinned: a figure is comparable only while these bits stay."""
+    """Pinned: metrics are comparable only while these bits stay."""
     test = load_data("digits").for_evaluation("test")
     assert test.scale == 1
     digest = hashlib.sha256(test.pixels.numpy().tobytes()).hexdigest()
@@ -191,7 +191,7 @@ def test_a_division_takes_each_image_once(n: int, seed: int) -> None:
 
 
 def test_a_division_is_the_same_for_everybody() -> None:
-    """Pinned: a figure is comparable only while these stay."""
+    """Pinned: metrics are comparable only while these stay."""
     assert shuffled(12, 0).tolist() == [11, 4, 0, 2, 3, 7, 1, 6, 8, 10, 5, 9]
     assert shuffled(12, 1).tolist() == [6, 2, 11, 9, 3, 7, 8, 1, 4, 0, 10, 5]
     assert shuffled(12, 2**32).tolist() == [8, 11, 5, 9, 4, 10, 1, 0, 3, 2, 6, 7]

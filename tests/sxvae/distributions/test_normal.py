@@ -61,13 +61,13 @@ def _mixed(covariance: Covariance, batch: int) -> tuple[ProductSpace, Tensor, Te
     space = ProductSpace(DIMS, FAMILIES, covariance)
     loc = space.normalize(torch.randn(batch, space.ambient, dtype=torch.float64))
     concentration = 1 + 5 * torch.rand(batch, len(space.spheres), dtype=torch.float64)
-    parts = [_scale(space.factors[place].dim, covariance, batch) for place in space.euclidean]
+    parts = [_scale(space.factors[index].dim, covariance, batch) for index in space.euclidean]
     return space, loc, concentration, torch.cat(parts, dim=-1)
 
 
 def _by_factor(space: ProductSpace, scale: Tensor) -> dict[int, Tensor]:
-    """The columns of each Euclidean factor, by its place."""
-    sizes = [space.factors[place].scales for place in space.euclidean]
+    """The columns of each Euclidean factor, by its index."""
+    sizes = [space.factors[index].scales for index in space.euclidean]
     return dict(zip(space.euclidean, scale.split(sizes, dim=-1), strict=True))
 
 
@@ -85,8 +85,8 @@ def test_normal_factors_keep_their_places_in_a_mixed_product(covariance: Covaria
     log_prob = posterior.log_prob_per_factor(z)
     prior_log_prob = prior.log_prob_per_factor(z)
     kl = posterior.kl_per_factor(prior)
-    for (place, columns), i in itertools.product(_by_factor(space, scale).items(), range(6)):
-        factor = space.factors[place]
+    for (index, columns), i in itertools.product(_by_factor(space, scale).items(), range(6)):
+        factor = space.factors[index]
         mine, matrix = (
             loc[i, factor.slice].numpy(),
             _matrix(columns[i], factor.dim, covariance),
@@ -94,10 +94,10 @@ def test_normal_factors_keep_their_places_in_a_mixed_product(covariance: Covaria
         part = z[:, i, factor.slice].numpy()
         theirs = scipy.stats.multivariate_normal(mine, matrix)
         standard = scipy.stats.multivariate_normal(np.zeros(factor.dim))
-        np.testing.assert_allclose(log_prob[:, i, place], theirs.logpdf(part), rtol=1e-10)
-        np.testing.assert_allclose(prior_log_prob[:, i, place], standard.logpdf(part), rtol=1e-10)
+        np.testing.assert_allclose(log_prob[:, i, index], theirs.logpdf(part), rtol=1e-10)
+        np.testing.assert_allclose(prior_log_prob[:, i, index], standard.logpdf(part), rtol=1e-10)
         expected = _kl_to_the_standard_normal(mine, matrix)
-        np.testing.assert_allclose(kl[i, place], expected, rtol=1e-10)
+        np.testing.assert_allclose(kl[i, index], expected, rtol=1e-10)
     alone = ProductSpace([2], ["vmf"]).posterior(loc[:, 3:6], concentration[:, :1])
     torch.testing.assert_close(log_prob[..., 1], alone.log_prob(z[..., 3:6]))
     torch.testing.assert_close(
@@ -110,8 +110,8 @@ def test_samples_have_the_stated_moments(covariance: Covariance) -> None:
     """5 standard errors over some 60 moments: a false alarm in 30,000 runs."""
     space, posterior, scale = _mixed_posterior(covariance)
     z = posterior.sample((40_000,))
-    for place, columns in _by_factor(space, scale).items():
-        factor = space.factors[place]
+    for index, columns in _by_factor(space, scale).items():
+        factor = space.factors[index]
         part, loc = z[:, factor.slice].numpy(), posterior.mean[factor.slice].numpy()
         matrix = _matrix(columns, factor.dim, covariance)
         variances = np.diag(matrix)

@@ -21,17 +21,17 @@ def test_factors_keep_the_users_order() -> None:
     product = SPACE.posterior(loc, concentration)
     prior = SPACE.prior(dtype=torch.float64)
     z = product.sample()
-    for place, factor in enumerate(SPACE.factors):
-        alone = VonMisesFisher(loc[:, factor.slice], concentration[:, place])
+    for index, factor in enumerate(SPACE.factors):
+        alone = VonMisesFisher(loc[:, factor.slice], concentration[:, index])
         uniform = HypersphericalUniform(factor.dim, dtype=torch.float64)
         torch.testing.assert_close(product.mean[:, factor.slice], alone.mean)
         torch.testing.assert_close(product.mode[:, factor.slice], alone.mode)
         torch.testing.assert_close(product.variance[:, factor.slice], alone.variance)
         torch.testing.assert_close(
-            product.log_prob_per_factor(z)[:, place], alone.log_prob(z[:, factor.slice])
+            product.log_prob_per_factor(z)[:, index], alone.log_prob(z[:, factor.slice])
         )
         torch.testing.assert_close(
-            product.kl_per_factor(prior)[:, place], kl_divergence(alone, uniform)
+            product.kl_per_factor(prior)[:, index], kl_divergence(alone, uniform)
         )
     torch.testing.assert_close(product.log_prob(z), product.log_prob_per_factor(z).sum(dim=-1))
     torch.testing.assert_close(

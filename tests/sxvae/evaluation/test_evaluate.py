@@ -22,14 +22,14 @@ def model(data: ImageData) -> ProductSpaceVAE:
 
 
 def test_figures_of_an_untrained_model(model: ProductSpaceVAE, data: ImageData) -> None:
-    figures = evaluate(model, data, samples=50)
-    assert figures.log_likelihood == pytest.approx(-64 * math.log(2), abs=1.5)
-    assert figures.log_likelihood >= figures.elbo
-    assert figures.elbo == pytest.approx(figures.reconstruction - figures.kl)
-    assert figures.kl == pytest.approx(sum(figures.kl_per_factor))
-    assert len(figures.kl_per_factor) == len(figures.concentration_per_factor) == 3
-    assert (figures.images, figures.samples, figures.seed) == (250, 50, 0)
-    assert (figures.split, figures.binarization, figures.dataset) == ("test", "fixed", "digits")
+    metrics = evaluate(model, data, samples=50)
+    assert metrics.log_likelihood == pytest.approx(-64 * math.log(2), abs=1.5)
+    assert metrics.log_likelihood >= metrics.elbo
+    assert metrics.elbo == pytest.approx(metrics.reconstruction - metrics.kl)
+    assert metrics.kl == pytest.approx(sum(metrics.kl_per_factor))
+    assert len(metrics.kl_per_factor) == len(metrics.concentration_per_factor) == 3
+    assert (metrics.images, metrics.samples, metrics.seed) == (250, 50, 0)
+    assert (metrics.split, metrics.binarization, metrics.dataset) == ("test", "fixed", "digits")
 
 
 def test_the_seed_drives_the_draws_only(model: ProductSpaceVAE, data: ImageData) -> None:
@@ -44,7 +44,7 @@ def test_the_seed_drives_the_draws_only(model: ProductSpaceVAE, data: ImageData)
 
 def test_limit_and_split(model: ProductSpaceVAE, data: ImageData) -> None:
     seen: list[tuple[int, int]] = []
-    figures = evaluate(
+    metrics = evaluate(
         model,
         data,
         split="validation",
@@ -52,17 +52,17 @@ def test_limit_and_split(model: ProductSpaceVAE, data: ImageData) -> None:
         limit=120,
         on_progress=lambda *done: seen.append(done),
     )
-    assert figures.images == 120
+    assert metrics.images == 120
     assert seen == [(100, 120), (120, 120)]
     assert evaluate(model, data, samples=2, limit=10_000).images == 250
     assert evaluate(model, data, samples=2, limit=1).log_likelihood_se == 0
 
 
 def test_the_standard_error_is_that_of_the_mean(model: ProductSpaceVAE, data: ImageData) -> None:
-    figures = evaluate(model, data, samples=500)
+    metrics = evaluate(model, data, samples=500)
     x = data.for_evaluation("test").images(slice(None))
     spread = model.importance_log_likelihood(x, 500).std().item()
-    assert figures.log_likelihood_se == pytest.approx(spread / math.sqrt(250), rel=0.1)
+    assert metrics.log_likelihood_se == pytest.approx(spread / math.sqrt(250), rel=0.1)
 
 
 def test_refusals(model: ProductSpaceVAE, data: ImageData) -> None:

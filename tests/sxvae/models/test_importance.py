@@ -131,7 +131,7 @@ print(peak() - before)
 def test_the_memory_for_decoding_is_a_bound() -> None:
     """5,000 samples at once would be 20 x 5000 x 784 x 4 bytes = 314 MB for the logits alone.
 
-    The draws take a few MiB beside it. The operating system's own figure for a child's peak,
+    The draws take a few MiB beside it. The operating system's number for a child's peak,
     ru_maxrss, starts at its parent's, and would say nothing here.
     """
     for memory in (4, 100):

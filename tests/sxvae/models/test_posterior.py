@@ -42,12 +42,12 @@ def test_scales_are_those_of_a_distribution(covariance: Covariance, size: float)
     space = _space(covariance)
     head = PosteriorHead(5, space)
     loc, concentration, scale = head(size * torch.randn(50, 5)).parameters
-    widths = [space.factors[place].scales for place in space.euclidean]
-    for place, part in zip(space.euclidean, scale.split(widths, dim=-1), strict=True):
+    widths = [space.factors[index].scales for index in space.euclidean]
+    for index, part in zip(space.euclidean, scale.split(widths, dim=-1), strict=True):
         if covariance != "full":
             assert (part >= SCALE_FLOOR).all()
             continue
-        dim = space.factors[place].dim
+        dim = space.factors[index].dim
         rows = part.unflatten(-1, (dim, dim))
         assert (rows.diagonal(dim1=-2, dim2=-1) >= SCALE_FLOOR).all()
         assert (rows.triu(1) == 0).all()
@@ -154,7 +154,7 @@ def _log_prob_on_scaled_spheres(
     The map scales area by r^m, so that the density at r z is the density at z over r^m.
     """
     assert model.radius is not None
-    spheres = [model.space.factors[place] for place in model.space.spheres]
+    spheres = [model.space.factors[index] for index in model.space.spheres]
     areas = zip(spheres, model.radius.radius.tolist(), strict=True)
     log_area = sum(factor.dim * math.log(radius) for factor, radius in areas)
     on_unit_spheres = scaled / model.radius(torch.ones_like(scaled))

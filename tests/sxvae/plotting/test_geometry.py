@@ -83,7 +83,7 @@ def test_principal_directions_of_a_known_covariance() -> None:
     seen, share = principal(vectors)
     np.testing.assert_allclose(seen.std(axis=0), [3, 2], rtol=0.02)
     assert share == pytest.approx(13 / (deviations**2).sum(), rel=0.01)
-    # Each direction's largest entry is positive, so the picture is not mirrored by chance.
+    # Each direction's largest entry is positive, so the picture is not mirrored at random.
     assert np.corrcoef(seen[:, 0], vectors[:, 1])[0, 1] > 0.99
     assert np.corrcoef(seen[:, 1], vectors[:, 3])[0, 1] > 0.99
 

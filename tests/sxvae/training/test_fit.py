@@ -150,8 +150,8 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(
         for run in (whole, cut)
     ]
     assert without_time[0] == without_time[1]
-    figures = [{**(run.evaluation or {}), "checkpoint": ""} for run in (whole, cut)]
-    assert figures[0] == figures[1]
+    metrics = [{**(run.evaluation or {}), "checkpoint": ""} for run in (whole, cut)]
+    assert metrics[0] == metrics[1]
 
 
 def test_a_kill_between_any_two_files_is_repaired(data: ImageData, tmp_path: Path) -> None:

@@ -15,17 +15,17 @@ def test_the_figures_have_weight_1_and_the_same_noise_each_time(
 ) -> None:
     model, images = untrained(), few_digits.for_evaluation("validation")
     config = TrainingSettings(beta=0.1, val_log_likelihood=300)
-    figures = validate(model, images, config)
-    assert set(figures) == {"elbo", "reconstruction", "kl", "kl_per_factor", "log_likelihood"}
-    assert figures["elbo"] == pytest.approx(figures["reconstruction"] - figures["kl"])
+    metrics = validate(model, images, config)
+    assert set(metrics) == {"elbo", "reconstruction", "kl", "kl_per_factor", "log_likelihood"}
+    assert metrics["elbo"] == pytest.approx(metrics["reconstruction"] - metrics["kl"])
     with torch.no_grad():
         kl = model.elbo(images.images(slice(None))).kl.mean(dim=0)
-    assert figures["kl_per_factor"] == pytest.approx(kl.tolist(), rel=1e-5)
-    assert figures["log_likelihood"] > figures["elbo"]
+    assert metrics["kl_per_factor"] == pytest.approx(kl.tolist(), rel=1e-5)
+    assert metrics["log_likelihood"] > metrics["elbo"]
     torch.rand(3)  # the caller's stream does not matter
-    assert validate(model, images, config) == figures
+    assert validate(model, images, config) == metrics
     without = validate(model, images, TrainingSettings())
-    assert without == {k: v for k, v in figures.items() if k != "log_likelihood"}
+    assert without == {k: v for k, v in metrics.items() if k != "log_likelihood"}
     assert not model.training
 
 

@@ -48,10 +48,10 @@ def _sent(port: int, data: bytes) -> tuple[bytes, float]:
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(data)
-        answer = b""
+        response = b""
         while part := connection.recv(65536):
-            answer += part
-    return answer, time.monotonic() - start
+            response += part
+    return response, time.monotonic() - start
 
 
 def _chunks(*chunks: bytes) -> bytes:
@@ -74,10 +74,10 @@ def test_a_body_over_the_limit_is_refused(url: str) -> None:
 
 def test_a_chunked_body_within_the_limit_is_taken(port: int) -> None:
     head = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    answer, _ = _sent(port, head + _chunks(GOOD[:3], GOOD[3:], b""))
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    answer, _ = _sent(port, head + b"3;\r\nxx")
-    assert answer.startswith(b"HTTP/1.1 4")
+    response, _ = _sent(port, head + _chunks(GOOD[:3], GOOD[3:], b""))
+    assert response.startswith(b"HTTP/1.1 200 ")
+    response, _ = _sent(port, head + b"3;\r\nxx")
+    assert response.startswith(b"HTTP/1.1 4")
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_a_chunked_body_within_the_limit_is_taken(port: int) -> None:
     ids=["body", "chunk", "head", "letter", "nothing", "long body"],
 )
 def test_half_a_request_is_not_waited_for(port: int, data: bytes, status: bytes | None) -> None:
-    answer, seconds = _sent(port, data)
+    response, seconds = _sent(port, data)
     assert 0.9 * TIME_LIMIT < seconds < 8 * TIME_LIMIT
     if status is None:
-        assert answer == b""
+        assert response == b""
     else:
-        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert response.startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_byte_now_and_then_is_not_enough(port: int) -> None:
@@ -108,23 +108,23 @@ def test_a_byte_now_and_then_is_not_enough(port: int) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
             connection.sendall(data)
             connection.settimeout(0.2)
-            answer = None
-            while answer is None and time.monotonic() < start + 8 * TIME_LIMIT:
+            response = None
+            while response is None and time.monotonic() < start + 8 * TIME_LIMIT:
                 connection.sendall(b"x")
                 try:
-                    answer = connection.recv(1000)
+                    response = connection.recv(1000)
                 except TimeoutError:
                     continue
-        assert answer is not None
-        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert response is not None
+        assert response.startswith(b"HTTP/1.1 408 ")
 
 
 def test_what_is_no_http_is_refused(port: int) -> None:
     for data in (b"\x16\x03\x01\x02\r\n\r\n", b"GET\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n"):
-        answer, _ = _sent(port, data)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-    answer, _ = _sent(port, b"GET / HTTP/1.1\r\nHost: here\r\nA: " + b"a" * 100_000)
-    assert answer.startswith(b"HTTP/1.1 400 ")
+        response, _ = _sent(port, data)
+        assert response.startswith(b"HTTP/1.1 400 ")
+    response, _ = _sent(port, b"GET / HTTP/1.1\r\nHost: here\r\nA: " + b"a" * 100_000)
+    assert response.startswith(b"HTTP/1.1 400 ")
 
 
 def test_more_than_there_is_room_for_is_asked_to_come_again(port: int, url: str) -> None:

@@ -20,9 +20,9 @@ def _post(url: str, path: str, body: Any, **headers: str) -> httpx.Response:
     return httpx.post(f"{url}/{path}", json=body, headers=headers)
 
 
-def _pixels(answer: httpx.Response) -> Any:
-    assert answer.headers["content-type"] == "image/png"
-    return np.asarray(Image.open(io.BytesIO(answer.content)))
+def _pixels(response: httpx.Response) -> Any:
+    assert response.headers["content-type"] == "image/png"
+    return np.asarray(Image.open(io.BytesIO(response.content)))
 
 
 def test_encode_and_decode_are_the_runtimes(url: str, runtime: sxvae_runtime.Bundle) -> None:

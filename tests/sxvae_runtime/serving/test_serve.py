@@ -90,9 +90,9 @@ def test_the_page_is_served_or_says_how_to_build_it(url: str) -> None:
         assert page.BUILD in found.json()["error"]
         return
     for name, content in page.page_files().items():
-        answer = httpx.get(f"{url}/{name}")
-        assert answer.content == content
-        kind = answer.headers["content-type"].partition(";")[0]
+        response = httpx.get(f"{url}/{name}")
+        assert response.content == content
+        kind = response.headers["content-type"].partition(";")[0]
         expected = {".wasm": "application/wasm", ".mjs": "text/javascript", ".html": "text/html"}
         assert kind == expected.get(Path(name).suffix, kind)
     assert found.content == page.page_files()["index.html"]

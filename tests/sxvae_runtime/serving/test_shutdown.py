@@ -1,4 +1,4 @@
-"""A server that is told to stop answers what it has."""
+"""A server that is told to stop still responds to the requests that it has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Client(threading.Thread):
         super().__init__()
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         self._body = body
-        self.answers: list[tuple[int, bytes]] = []
+        self.responses: list[tuple[int, bytes]] = []
         self.closed_politely = False
 
     def run(self) -> None:
@@ -35,9 +35,9 @@ class _Client(threading.Thread):
             self._connection.request(
                 "POST", "/decode", self._body, {"Content-Type": "application/json"}
             )
-            answer = self._connection.getresponse()
-            self.answers.append((answer.status, answer.read()))
-            self.closed_politely = answer.getheader("connection") == "close"
+            response = self._connection.getresponse()
+            self.responses.append((response.status, response.read()))
+            self.closed_politely = response.getheader("connection") == "close"
         self._connection.close()
 
 
@@ -54,22 +54,22 @@ def test_sigterm_during_load_loses_no_request(
         for client in clients:
             client.start()
         deadline = time.monotonic() + 20
-        while min(len(client.answers) for client in clients) < 10:
+        while min(len(client.responses) for client in clients) < 10:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         for client in clients:
             client.join(30)
         slow.sendall(body[10:])
-        answer = b""
+        response = b""
         while part := slow.recv(65536):
-            answer += part
-    assert answer.startswith(b"HTTP/1.1 200 ")
+            response += part
+    assert response.startswith(b"HTTP/1.1 200 ")
     assert all(client.closed_politely for client in clients)
-    bodies = [answer.partition(b"\r\n\r\n")[2]]
+    bodies = [response.partition(b"\r\n\r\n")[2]]
     for client in clients:
-        assert {status for status, _ in client.answers} == {200}
-        bodies += [found for _, found in client.answers]
+        assert {status for status, _ in client.responses} == {200}
+        bodies += [found for _, found in client.responses]
     assert len(set(bodies)) == 1
     np.testing.assert_allclose(json.loads(bodies[0])["x"], runtime.decode(z), atol=1e-6)
     assert process.wait(10) == 0
