@@ -156,7 +156,7 @@ def _aligned_power_spherical(beta: Number, k: Number, other: Number) -> Number:
 
 
 def kl_between_power_spherical_on_s2(ours: float, theirs: float, one_minus_cosine: float) -> Number:
-    """The same on S^2, where the mean over the angle around mu_p has a closed form."""
+    """The KL on S^2, where the mean over the angle around mu_p has a closed form."""
     k, c = mpmath.mpf(ours), 1 - mpmath.mpf(one_minus_cosine)
 
     def integrand(t: Number) -> Number:

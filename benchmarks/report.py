@@ -1,4 +1,4 @@
-"""What the benchmarks print with: a Markdown table, and an exit status if a bound is broken."""
+"""Shared by the benchmarks: options, a Markdown table, an exit status if a bound is broken."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Iterable, Sequence
 
 
 def arguments(description: str | None) -> argparse.Namespace:
-    """The command line that they share."""
+    """Parse the options that all benchmarks share."""
     return parser(description).parse_args()
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The same, for a benchmark that adds to it."""
+    """A parser with the shared options, to which a benchmark adds its own."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--reduced", action="store_true", help="fewer cells and samples, the extremes included"
+        "--reduced",
+        action="store_true",
+        help="fewer cases and samples, extremes included; to test that it runs",
     )
     return parser
 

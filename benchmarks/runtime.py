@@ -53,7 +53,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def tasks(bundle: Path, batch: int) -> dict[str, Task]:
-    """The same work done by the bare sessions and by the runtime.
+    """Decoding and encoding by bare sessions and by the runtime, and sampling by the runtime.
 
     A posterior sample is one draw for each image; the same generator is used in every call.
     """

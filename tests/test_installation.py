@@ -32,7 +32,7 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 
 
 class Wheels(NamedTuple):
-    """Of both distributions, in one version."""
+    """The wheels of both distributions, in one version."""
 
     runtime: Path
     sxvae: Path

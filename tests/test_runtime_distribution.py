@@ -75,7 +75,7 @@ def _blocks(page: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(once: Once) -> Path:
-    """Of sxvae-runtime, from its source distribution."""
+    """The wheel of sxvae-runtime, built from its source distribution."""
 
     def build(folder: Path) -> None:
         exports = copy_sources(folder / "clone") / "exports"
@@ -110,7 +110,7 @@ def _install(python: Path, *wanted: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, once: Once) -> Path:
-    """Of an environment with the wheel, its oldest dependencies, pytest, and nothing else."""
+    """The Python of an environment with only the wheel, its oldest dependencies and pytest."""
 
     def install(folder: Path) -> None:
         venv.create(folder)
@@ -121,7 +121,7 @@ def python(wheel: Path, once: Once) -> Path:
 
 @pytest.fixture(scope="module")
 def serving(wheel: Path, python: Path, once: Once) -> Path:
-    """Of an environment with the oldest dependencies of the extra `serve` too."""
+    """The Python of an environment with the oldest dependencies of the extra `serve` too."""
 
     def install(folder: Path) -> None:
         venv.create(folder)
@@ -178,7 +178,7 @@ def test_the_runtimes_tests_pass_with_the_oldest_dependencies(python: Path, tmp_
 
 @pytest.mark.parametrize("other", _other_pythons(), ids=lambda path: str(path.resolve().name))
 def test_the_runtimes_tests_pass_on_other_pythons(other: Path, wheel: Path, tmp_path: Path) -> None:
-    """With the newest dependencies."""
+    """Other Python versions are tested with the newest dependencies."""
     subprocess.run([other, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     _install(python, f"{wheel}[serve]", "pytest")

@@ -25,7 +25,7 @@ def test_folders_of_tests_mirror_those_of_the_package(package: str) -> None:
 
 
 def test_every_folder_of_a_package_is_a_package_itself() -> None:
-    """Else wheels would leave it out without a word."""
+    """Wheels leave out folders that have no `__init__.py`, without a warning."""
     for package, root in ROOTS.items():
         if package == "benchmarks":
             continue

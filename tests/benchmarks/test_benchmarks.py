@@ -50,7 +50,7 @@ def test_speed_is_a_table_with_targets(name: str, tmp_path: Path) -> None:
 
 
 def test_speed_is_drawn_from_its_measurements(tmp_path: Path) -> None:
-    """Of a run that is kept, and nothing is measured again."""
+    """The measurements are read from the file of an earlier run; nothing is measured again."""
     measurements = tmp_path / "measurements.json"
     done = _run("__main__", "step", "growth", "--reduced", "--json", measurements)
     assert done.returncode == 0, done.stderr

@@ -43,7 +43,7 @@ def run_all(commands: list[list[str]], cwd: Path, after: str = "") -> str:
 
 
 def test_every_kind_from_a_run(trained: Path, tmp_path: Path) -> None:
-    """And the same command gives the same bytes."""
+    """A command that is given twice writes the same bytes."""
     ends = ["--from", "7", "--prior", "--factor", "1", "--steps", "6"]
     options = {
         "samples": ["--n", "6"],

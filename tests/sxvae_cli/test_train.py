@@ -29,7 +29,7 @@ def _same_best(first: Path, second: Path) -> bool:
     )
 
 
-def test_a_run_from_start_to_test_figures(cli: Cli, tmp_path: Path) -> None:
+def test_a_run_from_start_to_test_metrics(cli: Cli, tmp_path: Path) -> None:
     done = cli("train", "--z-dims", "4,4", *SHORT)
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.startswith("digits-S4xS4-")

@@ -152,7 +152,7 @@ def test_only_a_repository_of_ours_is_replaced(
 
 
 def test_outputs_that_are_not_finite_are_never_allowed() -> None:
-    """As float16 gives where a weight is above 65,504."""
+    """float16 gives such outputs where a weight is above 65,504."""
     for outputs, error in (({"mean": math.nan, "scale": 0.0}, 1.0), ({"mean": 0.0}, math.inf)):
         loss = AccuracyLoss(10, outputs, 1.0, error, 200, 100)
         with pytest.raises(NumericalError, match="too large for it"):

@@ -76,7 +76,7 @@ def test_a_session_of_a_graph_that_is_not_there_is_refused(app: sxvae_runtime.Bu
 def test_a_missing_provider_tells_of_two_builds(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builds: tuple[str, ...]
 ) -> None:
-    """Of which one has overwritten the other's files."""
+    """If two builds of onnxruntime are installed, one has overwritten the other's files."""
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     for build in builds:
         folder = tmp_path / f"{build.replace('-', '_')}-1.0.dist-info"

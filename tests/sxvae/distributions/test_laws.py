@@ -82,7 +82,7 @@ def test_moments(q: Distribution) -> None:
 
 @pytest.mark.parametrize("name", [name for name in INSTANCES if name != "product"])
 def test_density_integrates_to_one(name: str) -> None:
-    """By importance sampling from the uniform distribution, for those not too far from it."""
+    """The integral is estimated by samples of the uniform distribution: k must not be too large."""
     q = INSTANCES[name]
     uniform = HypersphericalUniform(q.event_shape[0] - 1, (2, 3), dtype=torch.float64)
     count = 100_000
@@ -100,7 +100,7 @@ def test_density_integrates_to_one(name: str) -> None:
 def test_importance_weights_are_unbiased(
     family: type[VonMisesFisher] | type[PowerSpherical], ambient: int, concentration: float
 ) -> None:
-    """With p(x given z) = 1 the estimate is 0 where the KL is small, and never above."""
+    """If p(x given z) is 1, the estimate is 0 where the KL is small, and never above 0."""
     repeats, samples = 400, 200
     k = torch.full((repeats,), concentration, dtype=torch.float64)
     q = family(_directions(ambient), k)

@@ -77,7 +77,7 @@ def _mixed_posterior(covariance: Covariance) -> tuple[ProductSpace, ProductDistr
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
-def test_normal_factors_keep_their_places_in_a_mixed_product(covariance: Covariance) -> None:
+def test_normal_factors_keep_their_coordinates_in_a_mixed_product(covariance: Covariance) -> None:
     space, loc, concentration, scale = _mixed(covariance, 6)
     posterior, prior = space.posterior(loc, concentration, scale), space.prior(dtype=loc.dtype)
     z = posterior.sample((3,))

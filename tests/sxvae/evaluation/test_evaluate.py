@@ -21,7 +21,7 @@ def model(data: ImageData) -> ProductSpaceVAE:
         return ProductSpaceVAE(ProductSpace.parse("4,2,4"), data.image_shape, (32,))
 
 
-def test_figures_of_an_untrained_model(model: ProductSpaceVAE, data: ImageData) -> None:
+def test_metrics_of_an_untrained_model(model: ProductSpaceVAE, data: ImageData) -> None:
     metrics = evaluate(model, data, samples=50)
     assert metrics.log_likelihood == pytest.approx(-64 * math.log(2), abs=1.5)
     assert metrics.log_likelihood >= metrics.elbo
@@ -77,7 +77,7 @@ def test_refusals(model: ProductSpaceVAE, data: ImageData) -> None:
         evaluate(model, ImageData(small, small, small))
 
 
-def test_a_non_finite_figure_is_an_error_and_not_left_out(data: ImageData) -> None:
+def test_a_non_finite_metric_is_an_error_and_not_left_out(data: ImageData) -> None:
     model = ProductSpaceVAE(ProductSpace.parse("2"), data.image_shape, (8,))
     with torch.no_grad():
         list(model.decoder.parameters())[-1][0] = torch.nan

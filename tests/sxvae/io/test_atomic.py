@@ -24,7 +24,7 @@ def test_write_atomically_replaces_and_leaves_nothing_else(tmp_path: Path) -> No
     assert _names(tmp_path) == ["file"]
 
 
-def test_unwritable_places_are_named(tmp_path: Path) -> None:
+def test_unwritable_paths_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="can't be written"):
         write_atomically(tmp_path / "file" / "x", b"")

@@ -58,7 +58,7 @@ def test_what_another_user_owns_is_not_trusted(home: Path, result: Any, what: st
 
 
 def test_a_user_without_a_home_folder(result: Any) -> None:
-    """And without an entry in the list of users, as in containers: ~ stands for itself then."""
+    """In containers a user may have no home folder and no entry in the list of users: ~ stays ~."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     # This user may not be able to read the environment: what is needed of it is imported before.

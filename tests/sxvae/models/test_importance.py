@@ -88,7 +88,7 @@ def test_draws_in_parts_add_up_to_the_whole(
 
 
 @pytest.mark.parametrize("pairs", [1, 4, 6, 100])
-def test_the_memory_for_decoding_does_not_change_the_figures(
+def test_the_memory_for_decoding_does_not_change_the_metrics(
     model: ProductSpaceVAE, x: Tensor, pairs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parts of an image, of some images, and of all images with one sample and with many."""

@@ -154,7 +154,7 @@ def test_a_fixed_gaussian_scale_has_no_parameter() -> None:
 
 
 def _logits(*batch: int) -> Tensor:
-    """Of images of 2 channels and 2 x 3 pixels."""
+    """Logits of images with 2 channels and 2 x 3 pixels."""
     return 3 * torch.randn(*batch, 2, LEVELS, 2, 3, dtype=torch.float64)
 
 

@@ -63,7 +63,7 @@ class _OwnDecoder(nn.Module):
         return logits
 
 
-def test_own_networks(x: Tensor) -> None:
+def test_custom_networks(x: Tensor) -> None:
     encoder = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
     model = ProductSpaceVAE(
         ProductSpace.parse("4,4"), (1, 8, 8), encoder=encoder, decoder=_OwnDecoder()

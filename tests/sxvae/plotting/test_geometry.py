@@ -103,7 +103,7 @@ def test_points_of_a_great_circle_lie_on_one_geodesic_direction() -> None:
     np.testing.assert_allclose(np.ptp(seen[:, 0]), np.arccos(start @ end), rtol=1e-9)
 
 
-def test_hammer_at_known_places() -> None:
+def test_hammer_at_known_points() -> None:
     points = np.array([[1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]], dtype=float)
     quarter = 2 * np.sin(np.pi / 4) * np.sqrt(2) / np.sqrt(1 + np.cos(np.pi / 4))
     expected = [[0, 0], [0, np.sqrt(2)], [0, -np.sqrt(2)], [quarter, 0]]

@@ -261,7 +261,7 @@ def test_a_non_finite_loss_ends_training_with_a_good_last_epoch(
     assert all(np.isfinite(array).all() for array in last.part("model").values())
 
 
-def test_own_networks_are_trained_loaded_and_resumed(data: ImageData, tmp_path: Path) -> None:
+def test_custom_networks_are_trained_loaded_and_resumed(data: ImageData, tmp_path: Path) -> None:
     def build() -> dict[str, Any]:
         return {
             "encoder": nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh()),
@@ -279,7 +279,7 @@ def test_own_networks_are_trained_loaded_and_resumed(data: ImageData, tmp_path: 
     assert resume("a", runs_dir=tmp_path, data=data, model=again, epochs=3).epochs == 3
 
 
-def test_own_images(tmp_path: Path) -> None:
+def test_images_of_ones_own(tmp_path: Path) -> None:
     pixels = torch.rand(50, 3, 4, 6)
     data = ImageData(Split(pixels), Split(pixels[:20]), Split(pixels[:10]))
     model = ProductSpaceVAE(ProductSpace.parse("2"), data.image_shape, (8,))

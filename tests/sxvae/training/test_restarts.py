@@ -98,7 +98,7 @@ def test_a_fault_at_a_random_step_is_survived(
     assert last.settings.training.lr == CONFIG.lr  # nothing is lowered silently
 
 
-def test_a_fault_that_belongs_to_the_chance_does_not_come_back(
+def test_a_fault_of_one_random_seed_does_not_come_back(
     few_digits: ImageData, untrained: Untrained, tmp_path: Path
 ) -> None:
     """A batch that fails each time it is seen: only a new random seed leads past it."""

@@ -10,7 +10,7 @@ from sxvae.training.metrics import MeanMetrics
 from sxvae.training.validation import validate
 
 
-def test_the_figures_have_weight_1_and_the_same_noise_each_time(
+def test_the_metrics_have_weight_1_and_the_same_noise_each_time(
     few_digits: ImageData, untrained: Callable[..., ProductSpaceVAE]
 ) -> None:
     model, images = untrained(), few_digits.for_evaluation("validation")

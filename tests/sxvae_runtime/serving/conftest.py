@@ -63,5 +63,5 @@ def url(port: int) -> str:
 
 @pytest.fixture(scope="session")
 def runtime(bundle: Path) -> sxvae_runtime.Bundle:
-    """The same model in this process."""
+    """The served bundle, loaded in the process of the tests."""
     return sxvae_runtime.load(bundle)

@@ -21,7 +21,7 @@ IMAGES = {"train": 50_000, "valid": 10_000, "test": 10_000}
 
 
 def _text(bits: NDArray[np.uint8]) -> bytes:
-    """As in the true files: "0 1 ... 0" and a line feed."""
+    """Images in the format of the real files: a line "0 1 ... 0" for each."""
     characters = np.full((*bits.shape, 2), ord(" "), dtype=np.uint8)
     characters[..., 0] = bits + ord("0")
     characters[:, -1, 1] = ord("\n")

@@ -25,7 +25,7 @@ Family = type[VonMisesFisher] | type[PowerSpherical]
 
 @pytest.fixture
 def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on other devices than the CPU."""
+    """Let PyTorch draw the samples, as it does on other devices than the CPU."""
     monkeypatch.setattr(rotational, "runs_compiled", lambda _: False)
 
 
@@ -68,7 +68,7 @@ def test_both_assemble_and_differentiate_alike(
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("ambient", [2, 3, 6])
 def test_gradients_are_those_of_the_formula(family: Family, ambient: int) -> None:
-    """Of x by `loc`, for the same random numbers: against autograd through the formula."""
+    """The derivative of x by `loc` equals autograd's through the formula, for the same noise."""
     torch.manual_seed(0)
     loc = _directions(20, ambient).requires_grad_()
     k = torch.full((20,), 3.0, dtype=torch.float64)

@@ -26,7 +26,8 @@ Family = type[VonMisesFisher] | type[PowerSpherical]
 
 
 def _mode_and_scale(family: Family, ambient: int, k: float) -> tuple[float, float]:
-    """Of the angle to the mean direction; for small ones 2 log cos(a/2) is half of cos(a) - 1."""
+    """Roughly the mode and the scale of the angle to the mean direction."""
+    # For small angles a, the power spherical's 2 log cos(a/2) is half of cos(a) - 1.
     concentration = k if family is VonMisesFisher else k / 2
     mode = math.atan2(math.sqrt(max(ambient - 2, 0)), math.sqrt(concentration + 1e-9))
     return mode, math.sqrt(1 / (concentration + ambient / 2))

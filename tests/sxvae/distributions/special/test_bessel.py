@@ -150,7 +150,7 @@ def test_first_and_second_derivatives(order: float) -> None:
 @pytest.mark.parametrize("order", [0.0, 4.0, 999.0])
 @pytest.mark.parametrize("x", [1e-6, 1.0, 100.0, 1e6])
 def test_second_derivative_against_mpmath(order: float, x: float) -> None:
-    """Of the ratio, and the gradient of the ratio over x: both tiny differences at either end."""
+    """The ratio's second derivative and the slope of ratio / x: tiny differences at both ends."""
     mpmath.mp.dps = 60
     wide = mpmath.mpf(x)
     _, ratio = _bessel(order, wide)
