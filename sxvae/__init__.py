@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from sxvae_runtime import __version__ as __version__
-
 if TYPE_CHECKING:
     from sxvae.config import DataSettings as DataSettings
     from sxvae.config import ModelSettings as ModelSettings
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from sxvae.spaces import ProductSpace as ProductSpace
     from sxvae.training.fit import fit as fit
     from sxvae.training.fit import resume as resume
+    from sxvae_runtime import __version__ as __version__
 
 _HOMES = {
     "DataSettings": "config",
@@ -63,6 +62,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (each name has its own type, above)
+    if name == "__version__":
+        return importlib.import_module("sxvae_runtime").__version__
     if name not in _HOMES:
         raise AttributeError(f"module 'sxvae' has no attribute {name!r}")
     return getattr(importlib.import_module(f"sxvae.{_HOMES[name]}"), name)

@@ -33,6 +33,8 @@ GAUSSIAN_SCALE_FLOOR = 0.01
 # What decoding importance samples may take at a time, in MiB. More makes CPUs no faster: arrays
 # above their caches, which the C library returns when they are freed, cost more than they save.
 DECODING_MEMORY = 64
+# Importance samples per image of an evaluation, unless the user says another number.
+EVALUATION_SAMPLES = 500
 
 Binarization = Literal["dynamic", "fixed", "none"]
 Likelihood = Literal["bernoulli", "gaussian", "categorical"]
@@ -315,7 +317,7 @@ class TrainingSettings(Settings):
     eval_samples: Annotated[
         _NotNegative,
         Option("Importance samples of the evaluation at the end; 0 for no evaluation.", RUN),
-    ] = 500
+    ] = EVALUATION_SAMPLES
     sample_every: Annotated[
         _NotNegative, Option("Epochs between pictures under samples/; 0 for none.", RUN)
     ] = 0

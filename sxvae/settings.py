@@ -90,7 +90,9 @@ def _first_error(error: ValidationError) -> ConfigError:
     setting = ".".join(names)
     if cause is not None:
         return ConfigError(str(cause), setting=setting)
-    if first["type"] == "missing":
+    if first["type"] == "missing" and first["loc"] == (setting,):
         return ConfigError(f"{setting} is missing")
+    if first["type"] == "missing":  # an entry of a tuple
+        return ConfigError("it has too few entries", setting=setting)
     message = f"{first['msg'][:1].lower() + first['msg'][1:]}, not {first['input']!r}"
     return ConfigError(message, setting=setting)

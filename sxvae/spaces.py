@@ -5,10 +5,9 @@ Importing this module does not import PyTorch; the methods that return tensors o
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sxvae.errors import ConfigError
 from sxvae_runtime.factors import COVARIANCES, Covariance, Factor, Layout
@@ -90,6 +89,10 @@ class ProductSpace:
         self.layout = Layout(factors)
         self._hash = hash(self.factors)
         self.covariance = covariance
+        # Not when they are first used: torch.compile can't enter functools.cached_property, which
+        # has a lock in Python 3.11.
+        self._coordinates = self._group_coordinates()
+        self._parameters = self._group_columns()
 
     @classmethod
     def parse(
@@ -156,16 +159,14 @@ class ProductSpace:
         full = "x".join(factor.name.replace("^", "") for factor in self.factors)
         return full if len(full) <= 60 else f"{full[:57]}..."
 
-    @functools.cached_property
-    def _coordinates(self) -> dict[tuple[str, int], list[int]]:
+    def _group_coordinates(self) -> dict[tuple[str, int], list[int]]:
         """The groups' coordinates in the latent vector."""
         return {
             key: [i for index in indices for i in _span(self.factors[index].slice)]
             for key, indices in self.groups.items()
         }
 
-    @functools.cached_property
-    def _parameters(self) -> dict[tuple[str, int], list[int]]:
+    def _group_columns(self) -> dict[tuple[str, int], list[int]]:
         """The groups' columns among the concentrations, or among the scales if normal."""
         layout = self.layout
         return {
@@ -192,6 +193,10 @@ class ProductSpace:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its arguments, because texts have another hash in another process."""
+        return type(self), (self.dims, self.families, self.covariance)
 
     def normalize(self, raw: torch.Tensor) -> torch.Tensor:
         """Scale each sphere's coordinates to norm 1, shape (..., ambient) to the same."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, get_args
 
 from sxvae_runtime.families import NORMAL
@@ -71,48 +70,32 @@ class Layout:
 
     Attributes:
         factors: in the order in which they lie in a latent vector.
+        ambient: the length of a latent vector.
+        spheres: the indices of the spheres among the factors.
+        euclidean: the indices of the Euclidean factors.
+        scales: how many numbers describe the scales of all normal posteriors.
+        groups: the indices of the factors that share family and dimension, in order of appearance.
+        concentration_slices: each factor's part of `concentration`, empty for a Euclidean factor.
+        scale_slices: each factor's part of `scale`, empty for a sphere.
     """
 
     def __init__(self, factors: Iterable[Factor]) -> None:
         self.factors = tuple(factors)
+        self.ambient = sum(factor.ambient for factor in self.factors)
+        self.scales = sum(factor.scales for factor in self.factors)
+        numbered = tuple(enumerate(self.factors))
+        self.spheres = tuple(index for index, factor in numbered if factor.is_sphere)
+        self.euclidean = tuple(index for index, factor in numbered if not factor.is_sphere)
+        self.groups = _groups(self.factors)
+        self.concentration_slices = _slices(int(factor.is_sphere) for factor in self.factors)
+        self.scale_slices = _slices(factor.scales for factor in self.factors)
 
-    @cached_property
-    def ambient(self) -> int:
-        """The length of a latent vector."""
-        return sum(factor.ambient for factor in self.factors)
 
-    @cached_property
-    def spheres(self) -> tuple[int, ...]:
-        """The indices of the spheres among the factors."""
-        return tuple(index for index, factor in enumerate(self.factors) if factor.is_sphere)
-
-    @cached_property
-    def euclidean(self) -> tuple[int, ...]:
-        """The indices of the Euclidean factors."""
-        return tuple(index for index, factor in enumerate(self.factors) if not factor.is_sphere)
-
-    @cached_property
-    def scales(self) -> int:
-        """How many numbers describe the scales of all normal posteriors."""
-        return sum(factor.scales for factor in self.factors)
-
-    @cached_property
-    def groups(self) -> dict[tuple[str, int], tuple[int, ...]]:
-        """The indices of the factors that share family and dimension, in order of appearance."""
-        groups: dict[tuple[str, int], list[int]] = {}
-        for index, factor in enumerate(self.factors):
-            groups.setdefault((factor.family, factor.dim), []).append(index)
-        return {key: tuple(indices) for key, indices in groups.items()}
-
-    @cached_property
-    def concentration_slices(self) -> tuple[slice, ...]:
-        """Each factor's part of `concentration`, empty for a Euclidean factor."""
-        return _slices(int(factor.is_sphere) for factor in self.factors)
-
-    @cached_property
-    def scale_slices(self) -> tuple[slice, ...]:
-        """Each factor's part of `scale`, empty for a sphere."""
-        return _slices(factor.scales for factor in self.factors)
+def _groups(factors: Iterable[Factor]) -> dict[tuple[str, int], tuple[int, ...]]:
+    groups: dict[tuple[str, int], list[int]] = {}
+    for index, factor in enumerate(factors):
+        groups.setdefault((factor.family, factor.dim), []).append(index)
+    return {key: tuple(indices) for key, indices in groups.items()}
 
 
 def _slices(lengths: Iterable[int]) -> tuple[slice, ...]:

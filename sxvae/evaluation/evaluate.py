@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sxvae.config import DECODING_MEMORY, SplitName
+from sxvae.config import DECODING_MEMORY, EVALUATION_SAMPLES, SplitName
 from sxvae.data.images import ImageData
 from sxvae.errors import ConfigError, DataError, NumericalError
 from sxvae.models.importance import ImportanceTerms, slices
@@ -91,7 +91,7 @@ def evaluate(
     data: ImageData,
     *,
     split: SplitName = "test",
-    samples: int = 500,
+    samples: int = EVALUATION_SAMPLES,
     seed: int = 0,
     limit: int | None = None,
     memory: int = DECODING_MEMORY,

@@ -129,13 +129,14 @@ class _SampleAndKL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        saved = ctx.saved_tensors  # PyTorch checks here that `raw`, their memory, is unchanged
         by_z, by_kl = (gradient.detach().contiguous().numpy() for gradient in grads)
         by_outputs = np.empty_like(ctx.raw)
         for group, drawn in ctx.groups:
             _differentiate(group, drawn, ctx.raw, by_z, by_kl, by_outputs)
         gradient = torch.from_numpy(by_outputs)
         if torch.is_grad_enabled():  # somebody wants second derivatives
-            gradient = first_order(gradient, *ctx.saved_tensors)
+            gradient = first_order(gradient, *saved)
         return gradient, None
 
 
@@ -197,5 +198,5 @@ def _differentiate(
 
 def _images_per_block(group: _Group, images: int) -> int:
     """Images per block, from the batch alone: results do not depend on the thread count."""
-    blocks = math.ceil(images * len(group.offsets) / _ROWS)
+    blocks = max(1, math.ceil(images * len(group.offsets) / _ROWS))
     return math.ceil(images / blocks)

@@ -55,13 +55,22 @@ def model_of(
         model = ProductSpaceVAE.from_settings(
             checkpoint.settings.model, encoder=encoder, decoder=decoder
         )
+    load_weights(model, checkpoint)
+    return model
+
+
+def load_weights(model: ProductSpaceVAE, checkpoint: Checkpoint) -> None:
+    """Give a model the weights that a checkpoint holds.
+
+    Raises:
+        CheckpointError: if the checkpoint's tensors are not those of such a model.
+    """
     try:
         model.load_state_dict(to_tensors(checkpoint.part("model")))
     except RuntimeError as error:
         raise CheckpointError(
             f"{checkpoint.path} does not hold the tensors of its own model: {error}"
         ) from error
-    return model
 
 
 def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -72,26 +71,34 @@ class Posterior(ProductDistribution):
         self.space = space
         self.outputs = outputs
         self.positions = tuple(space.groups.values())
+        # Not functools.cached_property, which has a lock in Python 3.11 that torch.compile can't
+        # enter.
+        self._parameters: PosteriorParameters | None = None
+        self._groups: tuple[Distribution, ...] | None = None
         self._ambients = tuple(space.factors[indices[0]].ambient for indices in self.positions)
         event_shape = torch.Size([space.ambient])
         Distribution.__init__(self, outputs.shape[:-1], event_shape, validate_args=False)
 
-    @cached_property
+    @property
     def parameters(self) -> PosteriorParameters:
         """Mean directions of length 1, concentrations above 1, positive scales."""
-        with self._gradients_kept():
-            return activate(self.outputs, self.space)
+        if self._parameters is None:
+            with self._gradients_kept():
+                self._parameters = activate(self.outputs, self.space)
+        return self._parameters
 
-    @cached_property
+    @property
     def groups(self) -> tuple[Distribution, ...]:  # type: ignore[override]
         """The distributions of the groups of equal factors."""
-        with self._gradients_kept():
-            return self.space.posterior(*self.parameters).groups
+        if self._groups is None:
+            with self._gradients_kept():
+                self._groups = self.space.posterior(*self.parameters).groups
+        return self._groups
 
     def _gradients_kept(self) -> contextlib.AbstractContextManager[None]:
         """A first use without gradients, as by `sample`, must not take them from a later one."""
         if self.outputs.requires_grad and not torch.is_grad_enabled():
-            return torch.enable_grad()
+            return torch.inference_mode(False)  # which switches gradients on as well
         return contextlib.nullcontext()
 
     def expand(
@@ -113,11 +120,15 @@ class Posterior(ProductDistribution):
             NumericalError: if a concentration is not finite.
             ValueError: if the two are not grouped alike.
         """
-        is_uniform = all(isinstance(group, HypersphericalUniform) for group in other.groups)
-        is_alike = self.positions == other.positions
-        if is_uniform and is_alike and is_fusible(self.outputs, self.space):
+        if self._is_prior(other) and is_fusible(self.outputs, self.space):
             return fused_sample_and_kl(self.outputs, self.space)
         return super().rsample_and_kl(other)
+
+    def _is_prior(self, other: ProductDistribution) -> bool:
+        """Whether it is uniform on the space's spheres, and the same for all images."""
+        is_uniform = all(isinstance(group, HypersphericalUniform) for group in other.groups)
+        is_alike = self.positions == other.positions and self._ambients == other._ambients
+        return is_uniform and is_alike and not other.batch_shape
 
 
 def posterior_parameters(

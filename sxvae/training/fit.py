@@ -12,10 +12,10 @@ from sxvae.data import ImageData, load_again
 from sxvae.devices import resolve_device, threads_set
 from sxvae.errors import CheckpointError, ConfigError
 from sxvae.evaluation.evaluate import prepare_data
-from sxvae.models.loading import model_of
+from sxvae.models.loading import load_weights, model_of
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
-from sxvae.runs.checkpoint import read_checkpoint
+from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae.runs.directory import RunDirectory, created, find_run, new_run, read_config
 from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
@@ -138,12 +138,13 @@ def resume(
         device: "auto", "cpu" or "cuda"; another one than before works, though not bit for bit.
         threads: PyTorch's; as many as before if None.
         data: needed if the run was made with your own tensors.
-        model: an instance that takes the weights, needed if the run has custom networks.
+        model: takes the weights and is trained in place; needed if the run's model has custom
+            networks, or is of a class of your own.
         callbacks: told what happens.
 
     Raises:
         CheckpointError: if there is no such run, or a file of it is damaged or of another run.
-        ConfigError: if `epochs` is less than what was planned.
+        ConfigError: if `epochs` is less than what was planned, or `model` is another than before.
         DataError: if the data set can't be had, or is another than before.
         NumericalError: if a number is no longer finite.
     """
@@ -162,8 +163,7 @@ def resume(
     if data is None:
         data = load_again(stored.data)
     if checkpoint is not None:
-        modules = {} if model is None else {"encoder": model.encoder, "decoder": model.decoder}
-        model = model_of(checkpoint, **modules)
+        model = _with_weights(model, checkpoint)
     elif model is None:
         model = initial_model(settings)
     data = prepare_data(model, data)
@@ -196,6 +196,16 @@ def _trained(trainer: Trainer) -> Run:
     metrics = trainer.train()
     run = trainer.run
     return Run(run, trainer.epoch, trainer.stopped_early, run.read_metrics(), metrics)
+
+
+def _with_weights(model: ProductSpaceVAE | None, checkpoint: Checkpoint) -> ProductSpaceVAE:
+    """The model that a checkpoint holds: the one given, if any, so that overrides count."""
+    if model is None:
+        return model_of(checkpoint)
+    if model.settings != checkpoint.settings.model:
+        raise ConfigError("the model given has other settings than the run's model")
+    load_weights(model, checkpoint)
+    return model
 
 
 def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:

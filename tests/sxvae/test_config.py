@@ -48,6 +48,11 @@ def test_a_missing_section_is_named() -> None:
         RunSettings.read({"model": {"input_shape": (1, 8, 8)}, "data": {}})
 
 
+def test_too_few_entries_are_said_of_a_setting() -> None:
+    with pytest.raises(ConfigError, match="^image_size: it has too few entries$"):
+        DataSettings(image_size=(28,))  # type: ignore[arg-type]
+
+
 def test_misspelt_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="no setting 'epoch'"):
         TrainingSettings(**{"epoch": 3})  # type: ignore[arg-type]

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import pickle  # noqa: TID251 (as multiprocessing does)
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -77,6 +82,20 @@ def test_spaces_of_other_covariances_are_others() -> None:
     assert hash(ProductSpace([3], ["normal"])) == hash(diagonal)
     assert ProductSpace([3], ["vmf"]) == ProductSpace([3], ["vmf"], "full")  # spheres have none
     assert repr(full) == "ProductSpace([3], ['normal'], 'full')"
+
+
+def test_a_space_from_another_process_is_the_same() -> None:
+    """Texts have another hash in each process, which a pickled hash would not follow."""
+    code = (
+        "import pickle, sys; from sxvae import ProductSpace; "
+        "sys.stdout.buffer.write(pickle.dumps(ProductSpace((3, 2), ('normal', 'vmf'), 'full')))"
+    )
+    space = ProductSpace((3, 2), ("normal", "vmf"), "full")
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        pickled = subprocess.check_output([sys.executable, "-c", code], env=environment)
+        assert pickle.loads(pickled) == space
+        assert hash(pickle.loads(pickled)) == hash(space)
 
 
 def test_bad_covariances_are_refused() -> None:

@@ -57,7 +57,7 @@ def test_a_dragged_ball_shows_what_the_runtime_decodes(
     explorer.factor(1).scroll_into_view_if_needed()
     _drag(explorer, 1, (0.4, -0.3))
     after = _equals_the_runtime(explorer, bundle)
-    assert np.abs(explorer.shown()[1] - picture).max() > 0.01
+    assert np.abs(explorer.shown()[1] - picture).max() > 10 * TOLERANCE
     np.testing.assert_array_equal(np.delete(after, [5, 6, 7]), np.delete(before, [5, 6, 7]))
     assert np.linalg.norm(after[5:8]) == pytest.approx(1, abs=1e-6)
     assert np.abs(after[5:8] - before[5:8]).max() > 0.1

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from sxvae.config import DECODING_MEMORY, SplitName
+from sxvae.config import DECODING_MEMORY, EVALUATION_SAMPLES, SplitName
 from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import as_clock, print_json, remarks, say
@@ -22,7 +22,9 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 def evaluate(
     checkpoint: options.Checkpoint = None,
-    samples: Annotated[int, typer.Option(min=1, help="Importance samples per image.")] = 500,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Importance samples per image.")
+    ] = EVALUATION_SAMPLES,
     split: Annotated[SplitName, typer.Option(help="Split of the data set.")] = "test",
     limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the posterior draws.")] = 0,

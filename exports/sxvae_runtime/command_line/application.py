@@ -33,7 +33,6 @@ def run_application(
     *,
     wrong_usage: Errors = (),
     failures: Errors = (),
-    describe: Callable[[Exception], str] = str,
 ) -> int:
     """Run a Typer application on the process's arguments.
 
@@ -43,7 +42,6 @@ def run_application(
         was_interrupted: whether there was a Ctrl-C.
         wrong_usage: further errors that mean wrong usage, beside those of the runtime.
         failures: further errors whose messages are for the user.
-        describe: gives the message of such an error.
 
     Returns:
         The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -65,9 +63,9 @@ def run_application(
         say(str(interruption))
         return INTERRUPTED
     except wrong_usage as error:
-        return _report_expected(error, describe(error), name, WRONG_USAGE)
+        return _report_expected(error, name, WRONG_USAGE)
     except failures as error:
-        return _report_expected(error, describe(error), name, FAILED)
+        return _report_expected(error, name, FAILED)
     except Exception as error:
         if was_interrupted():  # an extension module may turn an interrupt into an error of its own
             raise KeyboardInterrupt from error
@@ -88,9 +86,9 @@ def _report_usage(problem: BaseException, name: str) -> int:
     return WRONG_USAGE
 
 
-def _report_expected(error: Exception, message: str, name: str, code: int) -> int:
+def _report_expected(error: Exception, name: str, code: int) -> int:
     _print_traceback(error)
-    say(f"{name}: {_one_line(message)}")
+    say(f"{name}: {_one_line(str(error))}")
     return code
 
 

@@ -128,3 +128,34 @@ def test_all_random_numbers_come_from_pytorch() -> None:
             draws.append(_fused(head, features)[0])
     assert torch.equal(draws[0], draws[1])
     assert not torch.isclose(draws[0], draws[2]).any()
+
+
+def test_no_image_gives_no_sample() -> None:
+    head, features = _head("4,2"), _features()[:0]
+    z, kl = _fused(head, features)
+    assert z.shape == (0, 8)
+    assert kl.shape == (0, 2)
+    (z.sum() + kl.sum()).backward()
+    assert not head.linear.weight.grad.any()
+
+
+def test_outputs_that_are_changed_before_the_backward_pass_are_refused() -> None:
+    space = ProductSpace.parse("4,2")
+    outputs = torch.randn(3, head_layout(space).size, requires_grad=True).clone()
+    _, kl = fused.fused_sample_and_kl(outputs, space)
+    outputs.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        kl.sum().backward()
+
+
+def test_a_prior_for_each_image_is_broadcast() -> None:
+    head, features = _head("4,2"), _features()
+    prior = head.space.prior(dtype=torch.float64).expand((3, BATCH))
+    _, kl = head(features).rsample_and_kl(prior)
+    torch.testing.assert_close(kl, _fused(head, features)[1].expand(3, -1, -1))
+
+
+def test_a_prior_on_other_spheres_is_refused() -> None:
+    head, features = _head("4,2"), _features()
+    with pytest.raises(ValueError, match="is not defined"):
+        head(features).rsample_and_kl(ProductSpace.parse("5,2").prior(dtype=torch.float64))

@@ -121,6 +121,31 @@ def test_a_posterior_keeps_its_gradients_when_it_is_first_used_without(families:
         assert not posterior.rsample().requires_grad
     assert posterior.parameters.loc.requires_grad
     assert posterior.expand((3, 4)).rsample().shape == (3, 4, head.space.ambient)
+    posterior = head(torch.randn(4, 5))
+    with torch.inference_mode():
+        assert not posterior.mean.requires_grad
+    posterior.kl_per_factor(head.space.prior()).sum().backward()
+
+
+@pytest.mark.parametrize("families", ["vmf", "vmf,normal,power-spherical"])
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a .functools.lru_cache")
+def test_encoding_is_one_graph_for_pytorchs_compilers(families: str) -> None:
+    class Loc(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.head = PosteriorHead(5, ProductSpace.parse("2,2,1", families))
+
+        def forward(self, features: Tensor) -> Tensor:
+            loc: Tensor = self.head(features).parameters.loc
+            return loc
+
+    features = torch.randn(4, 5)
+    # Each model is new, so that nothing has been computed before the compiler sees it.
+    compiled = torch.compile(Loc(), backend="eager", fullgraph=True)(features)
+    exported = torch.export.export(Loc(), (features,), strict=True).module()(features)
+    for found in (compiled, exported):
+        torch.testing.assert_close(found, Loc()(features))
 
 
 def test_learned_radius_scales_the_spheres_only() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 import sxvae
 from sxvae import (
@@ -277,6 +278,27 @@ def test_custom_networks_are_trained_loaded_and_resumed(data: ImageData, tmp_pat
         torch.testing.assert_close(ours, theirs)
     again = ProductSpaceVAE(ProductSpace.parse("4,2"), data.image_shape, **build())
     assert resume("a", runs_dir=tmp_path, data=data, model=again, epochs=3).epochs == 3
+
+
+def test_a_class_of_ones_own_goes_on_as_that_class(data: ImageData, tmp_path: Path) -> None:
+    class Flipped(ProductSpaceVAE):
+        def decode(self, z: Tensor) -> Distribution:
+            return super().decode(z.flip(-1))
+
+    def build(kind: type[ProductSpaceVAE], dims: str = "4,2") -> ProductSpaceVAE:
+        torch.manual_seed(1)
+        return kind(ProductSpace.parse(dims), data.image_shape, (8,))
+
+    short = QUICK.model_copy(update={"epochs": 2})
+    whole = fit(build(Flipped), data, QUICK, name="whole", runs_dir=tmp_path)
+    fit(build(Flipped), data, short, name="cut", runs_dir=tmp_path)
+    with pytest.raises(ConfigError, match="the model given has other settings"):
+        resume("cut", runs_dir=tmp_path, data=data, model=build(Flipped, "4"), epochs=3)
+    again, epochs = build(Flipped), QUICK.epochs
+    cut = resume("cut", runs_dir=tmp_path, data=data, model=again, epochs=epochs)
+    assert [line["loss"] for line in cut.history] == [line["loss"] for line in whole.history]
+    assert whole.evaluation is not None
+    assert cut.evaluation == whole.evaluation | {"checkpoint": str(cut.best)}
 
 
 def test_images_of_ones_own(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +65,19 @@ def test_damaged_files_are_told_apart_from_missing_ones(name: str, tmp_path: Pat
         load_data(DataSettings(dataset=name, data_dir=str(tmp_path)))
 
 
-@pytest.mark.parametrize("name", FOLDERS)
-def test_incomplete_files_are_not_called_damaged(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A proxy that refuses. urllib keeps the proxies of its first request, so it is reset."""
     for scheme in ("http", "https"):
         monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    urllib.request.install_opener(None)  # type: ignore[arg-type]
+    yield
+    urllib.request.install_opener(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", FOLDERS)
+def test_incomplete_files_are_not_called_damaged(name: str, tmp_path: Path) -> None:
     raw = tmp_path / FOLDERS[name] / "raw"
     raw.mkdir(parents=True)
     (raw / "train-images-idx3-ubyte").write_bytes(b"good data")
