@@ -49,7 +49,7 @@ def test_a_missing_section_is_named() -> None:
 
 
 def test_too_few_entries_are_said_of_a_setting() -> None:
-    with pytest.raises(ConfigError, match="^image_size: it has too few entries$"):
+    with pytest.raises(ConfigError, match=r"^image_size: it has too few entries$"):
         DataSettings(image_size=(28,))  # type: ignore[arg-type]
 
 

@@ -70,9 +70,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A proxy that refuses. urllib keeps the proxies of its first request, so it is reset."""
     for scheme in ("http", "https"):
         monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
-    urllib.request.install_opener(None)  # type: ignore[arg-type]
+    urllib.request.install_opener(None)
     yield
-    urllib.request.install_opener(None)  # type: ignore[arg-type]
+    urllib.request.install_opener(None)
 
 
 @pytest.mark.usefixtures("no_network")
