@@ -1,4 +1,4 @@
-"""Importance-weighted evaluation beside its decoder and loss alone: time and peak memory."""
+"""Importance-weighted evaluation beside its decoder and likelihood alone: time and peak memory."""
 
 from __future__ import annotations
 
@@ -125,6 +125,6 @@ def run(reduced: bool) -> Finding:
         "Importance-weighted evaluation, space 4,4, 28x28 Bernoulli images, MLP 256,128, over the "
         "decoder and the log-likelihood of the images alone, streamed in parts of the same size.",
         [measurement for measurement, _ in rows],
-        ["case", "decoder and loss", "sxvae", "ratio or difference", "target"],
+        ["case", "decoder and likelihood", "sxvae", "ratio or difference", "target"],
         [cells for _, cells in rows],
     )

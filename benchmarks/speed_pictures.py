@@ -97,7 +97,7 @@ def evaluation(entries: list[Entry]) -> Figure:
     samples = [entry["detail"]["samples"] for entry in timed]
     figure, panel = plt.subplots(figsize=(4.5, 2.8), layout="constrained")
     for key, label, colour in (
-        ("limit_best", "decoder and loss alone", OTHERS),
+        ("limit_best", "decoder and likelihood", OTHERS),
         ("median", "sxvae", OURS),
     ):
         seconds = [entry["detail"]["seconds"][key] for entry in timed]
