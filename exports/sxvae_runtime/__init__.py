@@ -7,6 +7,7 @@ be read without onnxruntime.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from sxvae_runtime._version import __version__
@@ -17,6 +18,10 @@ from sxvae_runtime.errors import (
     MissingPackageError,
     RuntimeBundleError,
 )
+
+# Newer builds of onnxruntime send usage data and keep an identifier in the user's cache folder,
+# unless this is set before they are imported. It is left as it is where the user has set it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from sxvae_runtime.bundle import Bundle

@@ -133,17 +133,17 @@ LONGER = ("--epochs", "60", "--burn-in", "10", "--kl-warmup", "20", "--eval-samp
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(cli: Cli, tmp_path: Path) -> None:
-    process = _start(tmp_path, *LONGER, "--name", "a")
+    process = _start(tmp_path, *LONGER, "--name", "my run")
     assert process.stderr is not None
     assert any(line.startswith("epoch 2/") for line in process.stderr), "training ended before"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert errors.splitlines()[-1].endswith("go on with: sxvae train --resume a")
-    epochs = read_checkpoint(tmp_path / "runs" / "a" / "last.safetensors").metadata["epoch"]
+    assert errors.splitlines()[-1].endswith("go on with: sxvae train --resume 'my run'")
+    epochs = read_checkpoint(tmp_path / "runs" / "my run" / "last.safetensors").metadata["epoch"]
     assert f"{epochs} epochs are saved" in errors
-    cli("train", "--resume", "a", "--quiet")
+    cli("train", "--resume", "my run", "--quiet")
 
 
 @pytest.mark.parametrize("wait", [1.5, 2.0, 2.5])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +89,15 @@ def test_a_missing_provider_tells_of_two_builds(
         sxvae_runtime.load(bundle, providers=["CUDAExecutionProvider"])
     said = "onnxruntime and onnxruntime-gpu are both installed" in str(refusal.value)
     assert said == (len(builds) == 2)
+
+
+def test_onnxruntime_sends_nothing_and_leaves_nothing(fixtures: Path, tmp_path: Path) -> None:
+    """Builds with telemetry keep an identifier and their events in the user's cache folder."""
+    code = "import sys, sxvae_runtime; sxvae_runtime.load(sys.argv[1]).verify()"
+    unset = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", code, fixtures / "bundle_v1"],
+        env=unset | {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert list(tmp_path.iterdir()) == []

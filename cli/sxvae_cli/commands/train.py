@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -168,9 +169,11 @@ def _saying_how_to_resume(runs_dir: Path) -> Iterator[None]:
     try:
         yield
     except TrainingInterrupted as interruption:
-        where = "" if runs_dir == options.DEFAULT_RUNS_DIR else f" --runs-dir {runs_dir}"
+        command = ["sxvae", "train", "--resume", interruption.run]
+        if runs_dir != options.DEFAULT_RUNS_DIR:
+            command += ["--runs-dir", str(runs_dir)]
         raise InterruptedCommandError(
-            f"{interruption}; go on with: sxvae train --resume {interruption.run}{where}"
+            f"{interruption}; go on with: {shlex.join(command)}"
         ) from None
 
 
