@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import pad
-from torch.nn.utils import skip_init
 
 from sxvae.distributions import HypersphericalUniform, ProductDistribution
 from sxvae.distributions.geometry import Shape
@@ -35,7 +34,8 @@ class PosteriorHead(nn.Module):
     def __init__(self, features: int, space: ProductSpace) -> None:
         super().__init__()
         self.space = space
-        self.linear = skip_init(nn.Linear, features, head_layout(space).size)
+        with torch.random.fork_rng(devices=[]):  # these weights are replaced at once
+            self.linear = nn.Linear(features, head_layout(space).size)
         self.reset_parameters()
 
     def forward(self, features: Tensor) -> Posterior:
