@@ -136,7 +136,9 @@ def test_no_image_gives_no_sample() -> None:
     assert z.shape == (0, 8)
     assert kl.shape == (0, 2)
     (z.sum() + kl.sum()).backward()
-    assert not head.linear.weight.grad.any()
+    gradient = head.linear.weight.grad
+    assert gradient is not None
+    assert not gradient.any()
 
 
 def test_outputs_that_are_changed_before_the_backward_pass_are_refused() -> None:
