@@ -36,10 +36,7 @@ def refuse_folder(path: Path, force: bool, is_ours: IsOurs) -> None:
             replaced because a file system is mounted there or the process works inside it.
     """
     with writing(path):
-        if path.is_symlink() and not path.exists():
-            raise OutputError(
-                f"{path} is a link to something that is not there; remove it, or name another"
-            )
+        refuse_dangling_links(path)
         complete_replacements(path.resolve().parent)
         if not path.exists():
             return
@@ -60,6 +57,19 @@ def refuse_folder(path: Path, force: bool, is_ours: IsOurs) -> None:
         if _holds_working_directory(path):
             raise OutputError(
                 f"{path} can't be replaced from inside it; start the command in another folder"
+            )
+
+
+def refuse_dangling_links(path: Path) -> None:
+    """Refuse to make folders where a link points, to a disk that is not mounted perhaps.
+
+    Raises:
+        OutputError: if `path` or a folder above is a link to something that is not there.
+    """
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            raise OutputError(
+                f"{link} is a link to something that is not there; remove it, or name another"
             )
 
 

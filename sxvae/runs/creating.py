@@ -13,7 +13,7 @@ from pathlib import Path
 from sxvae.config import RunSettings
 from sxvae.errors import ConfigError
 from sxvae.io.atomic import writing
-from sxvae.io.folders import put_in_place, refuse_folder, staged_beside
+from sxvae.io.folders import put_in_place, refuse_dangling_links, refuse_folder, staged_beside
 from sxvae.runs.directory import RunDirectory, is_run
 from sxvae.runs.lock import RunLock, locked, refuse_locked
 from sxvae_runtime.files.staging import Staging
@@ -88,6 +88,7 @@ def new_run(
         refuse_name(runs_dir, name, force)
     with contextlib.ExitStack() as stack:
         with writing(runs_dir):
+            refuse_dangling_links(runs_dir)
             beside = (runs_dir / (name or "any")).resolve()
             stage = stack.enter_context(staged_beside(beside))
             stage.new.mkdir()

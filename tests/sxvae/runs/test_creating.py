@@ -125,8 +125,10 @@ def test_the_run_that_a_link_names_is_replaced_and_the_link_stays(tmp_path: Path
     assert _names(elsewhere / "kept") == ["config.json"]
     assert _names(elsewhere) == ["kept"]
     (runs / "b").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(OutputError, match="link to something that is not there"):
-        _make(runs, "b", force=True)
+    for folder, name in ((runs, "b"), (runs / "b", "a"), (runs / "b", None)):
+        with pytest.raises(OutputError, match="b is a link to something that is not there"):
+            _make(folder, name, force=True)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_run_is_not_replaced_from_inside_it(
