@@ -118,17 +118,17 @@ def _writers(run: Path) -> tuple[str, list[str]]:
 
 
 def test_unnamed_runs_are_two_runs(workers: Workers, folder: Path) -> None:
-    for _ in range(30):
+    for _ in range(20):
         results = workers.at_once(("run", None, False), ("run", None, False))
         assert [done for done, _ in results] == [True, True]
     names = _names(folder / "runs")
-    assert len(names) == 60
+    assert len(names) == 40
     assert all(is_run(folder / "runs" / name) for name in names)
 
 
 def test_of_two_runs_of_one_new_name_one_is_refused(workers: Workers, folder: Path) -> None:
     before = _names(folder / "runs")
-    for number in range(30):
+    for number in range(20):
         name = f"new-{number}"
         results = workers.at_once(("run", name, False), ("run", name, False))
         assert sorted(done for done, _ in results) == [False, True]
@@ -136,7 +136,7 @@ def test_of_two_runs_of_one_new_name_one_is_refused(workers: Workers, folder: Pa
         assert "exists already" in refusal or "is being written by process" in refusal
         started, wrote = _writers(folder / "runs" / name)
         assert wrote == [started]
-    assert len(_names(folder / "runs")) == len(before) + 30
+    assert len(_names(folder / "runs")) == len(before) + 20
 
 
 def _replace_at_once(workers: Workers, runs: Path) -> None:
@@ -171,7 +171,7 @@ def test_without_an_exchange_each_is_whole_or_refused_too(tmp_path: Path) -> Non
 def test_two_folders_at_one_place_or_beside_each_other_are_whole(
     workers: Workers, folder: Path
 ) -> None:
-    for number in range(30):
+    for number in range(20):
         for second in ("bundle", "bundle.v2"):
             name, other = f"{number}.bundle", f"{number}.{second}"
             results = workers.at_once(("folder", name, True), ("folder", other, True))
@@ -183,4 +183,4 @@ def test_two_folders_at_one_place_or_beside_each_other_are_whole(
             ("folder", f"{number}.c", False), ("folder", f"{number}.c", False)
         )
         assert sorted(done for done, _ in results) == [False, True]
-    assert len(_names(folder)) == 1 + 3 * 30
+    assert len(_names(folder)) == 1 + 3 * 20
