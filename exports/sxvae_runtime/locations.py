@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from pathlib import Path
 
 from sxvae_runtime.errors import BundleError, InputError
@@ -27,13 +29,11 @@ def find_bundle(path: BundlePath) -> Path:
         BundleError: if it is a file or a folder of another kind, with what to do about it.
     """
     found = _as_path(path)
-    try:
-        if found.is_file():
-            return _folder_of(found)
-        if found.is_dir() and not (found / MANIFEST).exists():
-            _refuse_other_folder(found)
-    except (OSError, ValueError):
-        pass  # what it is can't be told, and reading it says why
+    kind = _kind(found)
+    if kind is not None and not stat.S_ISDIR(kind):
+        return _folder_of(found)
+    if kind is not None and _kind(found / MANIFEST) is None:
+        _refuse_other_folder(found)
     return found
 
 
@@ -53,14 +53,22 @@ def _as_path(path: BundlePath) -> Path:
         raise InputError(f"{text}: {error}; write the path without ~") from error
 
 
+def _kind(path: Path) -> int | None:
+    """What is at a path, links followed; None if nothing is, or it can't be told."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError):  # ValueError: a path with a NUL
+        return None
+
+
 def _folder_of(file: Path) -> Path:
     """The bundle that a file lies in."""
-    if file.name in _FILES and (file.parent / MANIFEST).exists():
+    if file.name in _FILES and _kind(file.parent / MANIFEST) is not None:
         return file.parent
     if file.suffix == ".safetensors":
         raise BundleError(
             f"{file} is a file and no bundle; if it is a checkpoint, export it first: "
-            "sxvae export CHECKPOINT --onnx --out bundle"
+            f"sxvae export {shlex.quote(str(file))} --onnx --out bundle"
         )
     raise BundleError(f"{file} is a file; name the folder that sxvae export wrote")
 
@@ -72,9 +80,10 @@ def _refuse_other_folder(folder: Path) -> None:
         BundleError: saying so.
     """
     for place in _USUAL_PLACES:
-        if (folder / place / MANIFEST).exists():
+        if _kind(folder / place / MANIFEST) is not None:
             raise BundleError(f"{folder} is no bundle, but holds one: name {folder / place}")
-    if (folder / _RUN_CONFIG).exists():
+    if _kind(folder / _RUN_CONFIG) is not None:
         raise BundleError(
-            f"{folder} is a run and no bundle; export it first: sxvae export {folder} --onnx"
+            f"{folder} is a run and no bundle; export it first: "
+            f"sxvae export {shlex.quote(str(folder))} --onnx"
         )
