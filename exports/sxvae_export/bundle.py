@@ -18,6 +18,7 @@ from torch import Tensor
 
 import sxvae
 from sxvae.devices import resolve_device, threads_set
+from sxvae.errors import OutputError
 from sxvae.io.atomic import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
@@ -31,7 +32,8 @@ from sxvae_export.checks import (
 )
 from sxvae_export.graphs import OPSET, ports, to_onnx
 from sxvae_export.quantize import Precision, quantize, refuse_precision
-from sxvae_runtime.bundle_files import is_bundle
+from sxvae_runtime.bundle_files import is_bundle, read_bundle
+from sxvae_runtime.errors import BundleError
 from sxvae_runtime.factors import Factor
 from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest
 
@@ -89,8 +91,8 @@ def export_bundle(
         DataError: if the precision is lower and the validation images can't be loaded.
         NumericalError: if the model's outputs are not finite, in float32 or the lower precision.
         OutputError: if `out` exists and may not be replaced or can't be written, if the graphs'
-            outputs differ from PyTorch's by more than 1e-4, or if the accuracy loss is above the
-            bounds.
+            outputs differ from PyTorch's by more than 1e-4, if the accuracy loss is above the
+            bounds, or if an application would refuse the bundle.
     """
     source = read_checkpoint(Path(checkpoint))
     model = model_of(source).eval()
@@ -116,8 +118,23 @@ def export_bundle(
             (folder / f"{name}.onnx").write_bytes(graph)
         (folder / "golden.safetensors").write_bytes(save(golden_arrays(graphs, parts, inputs)))
         _write_manifest(folder, source, protos, precision, loss)
+        _refuse_unreadable(folder)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     return Exported(target, worst, files, loss)
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Read a bundle as applications do, who take it from anybody and are strict.
+
+    Raises:
+        OutputError: if they would refuse it.
+    """
+    try:
+        read_bundle(folder)
+    except BundleError as error:
+        raise OutputError(
+            f"applications would refuse this bundle ({error}): it was not written"
+        ) from error
 
 
 def _serialised(protos: Mapping[str, onnx.ModelProto]) -> dict[str, bytes]:

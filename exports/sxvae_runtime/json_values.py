@@ -55,12 +55,24 @@ class Value:
 
     Args:
         content: as `json` gives it.
-        key: such as "graphs.encoder.file"; "" for the document itself.
+        parent: the object or list that holds it; None for the document itself.
+        name: its name or index there.
     """
 
-    def __init__(self, content: Any, key: str = "") -> None:  # noqa: ANN401 (what JSON has)
+    __slots__ = ("_name", "_parent", "content")
+
+    def __init__(self, content: Any, parent: Value | None = None, name: str | int = "") -> None:  # noqa: ANN401 (what JSON has)
         self.content = content
-        self.key = key
+        self._parent = parent
+        self._name = name
+
+    @property
+    def key(self) -> str:
+        """Its key in the document, such as "graphs.encoder.inputs[0]"."""
+        if self._parent is None:
+            return ""
+        outer, name = self._parent.key, self._name
+        return f"{outer}[{name}]" if isinstance(name, int) else _joined(outer, name)
 
     def problem(self, expected: str) -> JsonProblemError:
         """An error that says what stands there and what is expected."""
@@ -84,7 +96,7 @@ class Value:
             JsonProblemError: if this is no object.
         """
         content = self.object().get(name)
-        return None if content is None else Value(content, _joined(self.key, name))
+        return None if content is None else Value(content, self, name)
 
     def object(self) -> dict[str, Any]:
         """This as an object."""
@@ -96,7 +108,7 @@ class Value:
         """The entries of a list of 1 to `most`."""
         if not isinstance(self.content, list) or not 1 <= len(self.content) <= most:
             raise self.problem(f"a list of 1 to {most} entries")
-        return [Value(entry, f"{self.key}[{i}]") for i, entry in enumerate(self.content)]
+        return [Value(entry, self, i) for i, entry in enumerate(self.content)]
 
     def integer(self, least: int, most: int) -> int:
         """This as a whole number in a range; true is none, nor is 4.0."""

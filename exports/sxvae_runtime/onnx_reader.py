@@ -3,12 +3,15 @@
 A graph may name other files from which onnxruntime takes weights ("external data"), even addresses
 in memory, and operators of other libraries. ONNX files are protocol buffers: messages of numbered
 fields, each with a wire type that tells its length. The tables below have the fields that a graph
-needs (onnx.proto of ONNX 1.20). Any other is refused, so that what later versions add can't slip
-through. What values mean is left to onnxruntime.
+needs (onnx.proto of ONNX 1.20), and any other is refused. What values mean is left to onnxruntime.
+
+A graph is nodes for the most part, so a node is read only if it may hold one of the two things that
+matter in it: a domain other than the standard's, or a place outside.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +26,10 @@ _TAG, _LENGTH, _LONG = 2, 5, 10
 
 # Messages within messages: a branch of a branch takes three levels more.
 _DEEPEST = 32
+
+# A node without these bytes has neither: a domain's field begins with ":" (or, longer than needed,
+# with 0xBA), and numbers from outside are found by an entry of the name "location".
+_SUSPECT = re.compile(rb"[:\xba]|location")
 
 # The standard's operators. All of them compute from their inputs and nothing else.
 _DOMAINS = (b"", b"ai.onnx")
@@ -94,7 +101,7 @@ def _read(data: bytes, at: int, end: int, message: _Message, levels: int) -> Non
             start, at = at, at + size
             if at > end:
                 break
-            if kind is None:
+            if kind is None or (kind is _NODE and not _SUSPECT.search(data, start, at)):
                 continue
             if isinstance(kind, _Message):
                 _read(data, start, at, kind, levels - 1)

@@ -144,21 +144,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda m: m.opset_import.append(helper.make_opsetid("mine", 1)),
         "needs operators of 'mine'",
     ),
-    "a graph of many levels": (lambda m: _nest(m, 20), "nested too deeply"),
     "a device": (lambda m: m.configuration.add(name="gpu"), r"a model with a field \(number 26\)"),
-    "another overload": (
-        lambda m: setattr(m.graph.node[0], "overload", "x"),
-        r"a node with a field \(number 8\) that no graph needs",
-    ),
 }
-
-
-def _nest(model: onnx.ModelProto, levels: int) -> None:
-    branch = _branch()
-    for _ in range(levels):
-        node = helper.make_node("If", ["condition"], ["out"], then_branch=branch)
-        branch = _branch(node)
-    _add_if(model, branch)
 
 
 @pytest.mark.parametrize("graph", ["encoder", "sampler"])
