@@ -13,12 +13,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import sxvae_runtime
 from sxvae_runtime.command_line.app import app
 from sxvae_runtime.command_line.application import run_application
+from sxvae_runtime.serving.app import create_app
+from sxvae_runtime.serving.limits import Limits
 from sxvae_runtime.text import printable
 
 Rewrite = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
+LIMITS = Limits(body=2**20, batch=4, requests=4, threads=1, seconds=5)
 TITLE = "\x1b]0;owned\x07\x1b[31m\u202e"
 
 
@@ -106,6 +110,35 @@ def test_a_graph_that_onnxruntime_refuses_is_told_without_escapes(
     assert (code, out) == (1, "")
     assert "onnxruntime can't load" in err
     assert err == printable(err[:-1]) + "\n"
+
+
+def test_a_decoder_without_finite_values_is_neither_drawn_nor_served(
+    copy: Path, rewrite: Rewrite, run_here: Callable[..., tuple[int, str, str]]
+) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        (output,) = model.graph.output
+        last = next(node for node in model.graph.node if output.name in node.output)
+        last.output[0] = "before"
+        nodes = [
+            helper.make_node("Constant", [], ["nan"], value_float=float("nan")),
+            helper.make_node("Mul", ["before", "nan"], [output.name]),
+        ]
+        model.graph.node.extend(nodes)
+
+    _change_graph(copy, rewrite, change)
+    code, out, err = run_here("sample", copy)
+    assert (code, out) == (1, "")
+    assert "not finite" in err
+    with pytest.raises(sxvae_runtime.BundleError, match="gives values that are not finite"):
+        create_app(sxvae_runtime.load(copy), LIMITS)
+
+
+def test_the_server_serves_the_bytes_that_were_checked(copy: Path) -> None:
+    app = sxvae_runtime.load(copy)
+    (copy / "golden.safetensors").unlink()
+    (copy / "golden.safetensors").symlink_to("/etc/passwd")
+    with pytest.raises(sxvae_runtime.BundleError, match="is a link, which is not followed"):
+        create_app(app, LIMITS)
 
 
 def test_what_a_manifest_says_is_shown_with_its_escapes(
