@@ -27,11 +27,13 @@ class Split:
         pixels: shape (n, C, H, W), uint8 as stored or floating point.
         scale: the pixel value that stands for 1; dividing by it scales the images to [0, 1].
         labels: integer classes, shape (n,), or None.
+        class_names: what the classes 0, 1, 2, ... are called; None where they have no names.
     """
 
     pixels: Tensor
     scale: float = 1.0
     labels: Tensor | None = None
+    class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -43,12 +45,12 @@ class Split:
     def subset(self, index: Tensor | slice) -> Split:
         """The images and labels at `index`, in that order."""
         labels = None if self.labels is None else self.labels[index]
-        return Split(self.pixels[index], self.scale, labels)
+        return dataclasses.replace(self, pixels=self.pixels[index], labels=labels)
 
     def to(self, device: torch.device) -> Split:
         """The same split on another device."""
         labels = None if self.labels is None else self.labels.to(device)
-        return Split(self.pixels.to(device), self.scale, labels)
+        return dataclasses.replace(self, pixels=self.pixels.to(device), labels=labels)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class ImageData:
         train: the images that the model learns from.
         validation: the images that choose the best model.
         test: the images that the reported metrics are measured on.
-        settings: the settings that load the data set again, among them how images are binarised;
-            the data set's name is "custom" for images that are passed in from Python.
+        settings: the settings that load the data set again, among them how images are binarised,
+            and the names of the classes, which are those of the training images; the data set's
+            name is "custom" for images that are passed in from Python.
 
     Raises:
         DataError: if a split is empty, or images differ in shape or lie outside [0, 1].
@@ -74,6 +77,9 @@ class ImageData:
     def __post_init__(self) -> None:
         for name in get_args(SplitName):
             self._check(name)
+        if self.settings.class_names != self.train.class_names:
+            named = self.settings.model_copy(update={"class_names": self.train.class_names})
+            object.__setattr__(self, "settings", named)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -120,7 +126,8 @@ class ImageData:
         for start in range(0, len(pixels), 1_000):
             part = pixels[start : start + 1_000].astype(np.float64) / split.scale
             binary[start : start + 1_000] = rng.random_sample(part.shape) < part
-        return Split(torch.from_numpy(binary).to(split.pixels.device), 1.0, split.labels)
+        on_device = torch.from_numpy(binary).to(split.pixels.device)
+        return dataclasses.replace(split, pixels=on_device, scale=1.0)
 
     def for_training(self) -> Split:
         """The training images, already binarised if binarisation is "fixed"."""

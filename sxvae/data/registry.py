@@ -24,7 +24,7 @@ DATASETS: dict[str, Callable[[DataSettings], ImageData]] = {
     "caltech101": load_caltech101,
 }
 
-_ONLY_FOR_PATHS = ("channels_last", "image_size", "split_seed")
+_ONLY_FOR_PATHS = ("channels_last", "levels", "image_size", "split_seed")
 
 
 def load_data(settings: DataSettings | str | Path) -> ImageData:
@@ -113,7 +113,8 @@ def relocated(settings: DataSettings, data_dir: str | None = None) -> DataSettin
 
 def _refuse_settings_of_paths(settings: DataSettings) -> None:
     for name in _ONLY_FOR_PATHS:
-        if getattr(settings, name) != DataSettings.model_fields[name].default:
+        # Settings of older runs have False in the place of None.
+        if getattr(settings, name) not in (DataSettings.model_fields[name].default, False):
             raise ConfigError(
                 f"it is for your own images at a path, and the data set {settings.dataset} has a "
                 "fixed layout",

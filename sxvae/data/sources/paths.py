@@ -79,7 +79,7 @@ def _load(path: Path, settings: DataSettings) -> Split:
             f"only image files in a folder are resized, and {path} is an array",
             setting="image_size",
         )
-    return load_arrays(path, settings.channels_last)
+    return load_arrays(path, bool(settings.channels_last))
 
 
 def _digest(whole: Split) -> str:
