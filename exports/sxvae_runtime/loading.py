@@ -25,6 +25,7 @@ def load(
     session_options: onnxruntime.SessionOptions | None = None,
     threads: int | None = None,
     batch_size: int = 256,
+    levels: int | None = None,
 ) -> Bundle:
     """Open a bundle and check all of it.
 
@@ -37,6 +38,8 @@ def load(
             cores. With `session_options` leave it out, and set their `intra_op_num_threads`.
         batch_size: how many images or latent vectors a graph takes at a time: what is larger is
             cut up. Memory grows with it, above all in convolutions.
+        levels: how many levels images have that are whole numbers: N - 1 stands for 1. None for
+            those that the model was trained on, where the manifest says it.
 
     Raises:
         BundleNotFoundError: if the folder or a file of it is missing.
@@ -51,6 +54,7 @@ def load(
         images = app.decode(app.sample_prior(16, seed=0))
     """
     inputs.at_least(1, batch_size, "batch_size")
+    levels = None if levels is None else inputs.checked_levels(levels)
     chosen = check_providers(providers)
     options = make_session_options(session_options, threads)
     folder = find_bundle(path)
@@ -65,8 +69,9 @@ def load(
             providers=chosen,
             threads=threads,
             batch_size=batch_size,
+            levels=levels,
         )
-    return Bundle(folder, manifest, sessions, files, batch_size, load_again)
+    return Bundle(folder, manifest, sessions, files, batch_size, levels, load_again)
 
 
 def _load_same(path: str, sha256: str, **options: Any) -> Bundle:  # noqa: ANN401 (each its own)

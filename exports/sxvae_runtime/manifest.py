@@ -18,6 +18,7 @@ from sxvae_runtime.errors import BundleError
 from sxvae_runtime.factors import COVARIANCES, Factor, Layout
 from sxvae_runtime.families import FAMILIES, NORMAL
 from sxvae_runtime.json_values import JsonProblemError, MissingKeyError, Value, parse_object
+from sxvae_runtime.levels import MOST_LEVELS
 from sxvae_runtime.text import shown
 
 FORMAT_VERSION = 1
@@ -67,6 +68,8 @@ class Manifest:
         layout: the factors, and where they lie in a latent vector.
         input_shape: (C, H, W) of an image.
         graphs: "encoder", "decoder" and "sampler"; older bundles have no sampler.
+        levels: how many levels the images had that the model was trained on, if they were whole
+            numbers with another scale than their type's; else None.
         golden: the name of the file of example inputs and outputs.
         hashes: the SHA-256 of each file beside the manifest, by their names.
         content: the whole manifest as parsed.
@@ -75,6 +78,7 @@ class Manifest:
 
     layout: Layout
     input_shape: tuple[int, ...]
+    levels: int | None
     graphs: dict[str, Graph]
     golden: str
     hashes: dict[str, str]
@@ -132,10 +136,11 @@ def _manifest(content: dict[str, Any], source: bytes) -> Manifest:
     for name in ("encoder", "decoder"):
         if name not in graphs:
             raise JsonProblemError(f"it has no {name} graph")
-    golden = document["golden"]
+    golden, levels = document["golden"], document.get("levels")
     return Manifest(
         layout=_layout(document["factors"]),
         input_shape=_image_shape(document["input_shape"]),
+        levels=None if levels is None else levels.integer(2, MOST_LEVELS),
         graphs=graphs,
         golden=_file_name(golden["file"], [GOLDEN_FILE]),
         hashes=_hashes([*entries.values(), golden]),
