@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from sxvae_runtime.text import printable
+
+# Names leave so many columns to the values of a table; on a narrow terminal, half of them.
+_VALUES_WIDTH = 36
 
 
 def say(message: str, quiet: bool = False) -> None:
     """A remark on stderr, one line however wide the terminal is."""
     if not quiet:
-        print(printable(message), file=sys.stderr)
+        with _remarks_dropped_if_need_be():
+            print(printable(message), file=sys.stderr, flush=True)
 
 
 def print_line(message: str) -> None:
@@ -32,9 +38,22 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     from rich.text import Text
 
     table = Table(title=Text(printable(title)), title_justify="left", show_header=False)
-    table.add_column(style="bold", no_wrap=True)
+    console = Console(highlight=False)
+    widest = max(console.width // 2, console.width - _VALUES_WIDTH)
+    table.add_column(style="bold", overflow="fold", max_width=widest)
     table.add_column(overflow="fold")
     for name, value in rows:
         # Not as markup: a path may hold [brackets].
         table.add_row(Text(printable(name)), Text(printable(value)))
-    Console(highlight=False).print(table)
+    console.print(table)
+
+
+@contextlib.contextmanager
+def _remarks_dropped_if_need_be() -> Iterator[None]:
+    """A disk that is full of logs ends no work; a reader of remarks who is gone does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
