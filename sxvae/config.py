@@ -26,6 +26,7 @@ from sxvae.settings import (
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 from sxvae_runtime.factors import Covariance
 from sxvae_runtime.families import NORMAL, SPHERICAL_FAMILIES
+from sxvae_runtime.levels import MOST_LEVELS
 
 # A Gaussian likelihood's standard deviation is at least this, so that its density is bounded. It is
 # one number for all pixels: one for each would grow without bound on pixels that never change.
@@ -41,6 +42,9 @@ Likelihood = Literal["bernoulli", "gaussian", "categorical"]
 LearningRateSchedule = Literal["constant", "cosine"]
 Network = Literal["mlp", "cnn"]
 SplitName = Literal["train", "validation", "test"]
+
+# The name of data sets that are handed over in Python.
+CUSTOM = "custom"
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 
@@ -172,8 +176,9 @@ class DataSettings(Settings):
     """The settings that a data set is loaded from. Each `Option` says what its field means.
 
     Besides them, `data_dir` is the folder of downloaded data (None for the environment's or the
-    user's cache folder), and `content_sha256` the hash of what was loaded from a path (None for
-    named data sets). `dataset` is "custom" for tensors handed over in Python.
+    user's cache folder), `content_sha256` the hash of what was loaded from a path (None for named
+    data sets), and `class_names` what the classes 0, 1, 2, ... are called, where the data set says
+    it. `dataset` is "custom" for tensors handed over in Python.
     """
 
     dataset: Annotated[
@@ -194,8 +199,36 @@ class DataSettings(Settings):
     ] = "dynamic"
     data_dir: str | None = None
     channels_last: Annotated[
-        bool, Option("Your arrays are (n, H, W, C) instead of (n, C, H, W).", DATA)
-    ] = False
+        bool | None,
+        Option(
+            "Whether your arrays are (n, H, W, C) or (n, C, H, W).",
+            DATA,
+            shown_default="no, and doubtful shapes are refused",
+        ),
+    ] = None
+    levels: Annotated[
+        Annotated[int, Field(ge=2, le=MOST_LEVELS)] | None,
+        Option(
+            "Levels of your images' pixels, if they are whole numbers: of N levels 0 is black and "
+            "N-1 is white.",
+            DATA,
+            shown_default="256 for uint8, 65536 for uint16; doubtful values are refused",
+        ),
+    ] = None
+    images_key: Annotated[
+        str | None,
+        Option(
+            "Name of the images in your file of arrays.", DATA, shown_default="x or a usual name"
+        ),
+    ] = None
+    labels_key: Annotated[
+        str | None,
+        Option(
+            "Name of the labels in your file of arrays; none leaves them out.",
+            DATA,
+            shown_default="y or a usual name",
+        ),
+    ] = None
     image_size: Annotated[
         tuple[_Positive, _Positive] | None,
         BeforeValidator(_read_size),
@@ -213,6 +246,7 @@ class DataSettings(Settings):
         ),
     ] = 0
     content_sha256: str | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:

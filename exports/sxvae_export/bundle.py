@@ -17,7 +17,9 @@ from safetensors.numpy import save
 from torch import Tensor
 
 import sxvae
+from sxvae.data import pixel_levels
 from sxvae.devices import resolve_device, threads_set
+from sxvae.errors import OutputError
 from sxvae.io.folders import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
@@ -31,8 +33,10 @@ from sxvae_export.checks import (
 )
 from sxvae_export.graphs import OPSET, ports, to_onnx
 from sxvae_export.quantize import Precision, quantize, refuse_precision
+from sxvae_runtime.bundle_files import is_bundle, read_bundle
+from sxvae_runtime.errors import BundleError
 from sxvae_runtime.factors import Factor
-from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
+from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ def export_bundle(
         DataError: if the precision is lower and the validation images can't be loaded.
         NumericalError: if the model's outputs are not finite, in float32 or the lower precision.
         OutputError: if `out` exists and may not be replaced or can't be written, if the graphs'
-            outputs differ from PyTorch's by more than 1e-4, or if the accuracy loss is above the
-            bounds.
+            outputs differ from PyTorch's by more than 1e-4, if the accuracy loss is above the
+            bounds, or if an application would refuse the bundle.
     """
     source = read_checkpoint(Path(checkpoint))
     model = model_of(source).eval()
@@ -115,8 +119,23 @@ def export_bundle(
             (folder / f"{name}.onnx").write_bytes(graph)
         (folder / "golden.safetensors").write_bytes(save(golden_arrays(graphs, parts, inputs)))
         _write_manifest(folder, source, protos, precision, loss)
+        _refuse_unreadable(folder)
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     return Exported(target, worst, files, loss)
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Read a bundle as applications do, who take it from anybody and are strict.
+
+    Raises:
+        OutputError: if they would refuse it.
+    """
+    try:
+        read_bundle(folder)
+    except BundleError as error:
+        raise OutputError(
+            f"applications would refuse this bundle ({error}): it was not written"
+        ) from error
 
 
 def _serialised(protos: Mapping[str, onnx.ModelProto]) -> dict[str, bytes]:
@@ -141,11 +160,13 @@ def _write_manifest(
     loss: AccuracyLoss | None,
 ) -> None:
     model, data = source.settings.model, source.settings.data
+    levels = pixel_levels(data)
     content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "factors": [_factor_entry(factor) for factor in model.space.factors],
         "input_shape": list(model.input_shape),
-        "preprocessing": "float32 in [0, 1]; uint8 is divided by 255; no further scaling",
+        "preprocessing": _preprocessing(levels),
+        **({} if levels is None else {"levels": levels}),
         "binarization": data.binarization,
         "likelihood": model.likelihood,
         # Keys of format 1 keep their names: other programs read them.
@@ -181,6 +202,11 @@ def _write_manifest(
     content["sha256"] = digest(content)
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _preprocessing(levels: int | None) -> str:
+    white = 255 if levels is None else levels - 1
+    return f"float32 in [0, 1]; uint8 is divided by {white}; no further scaling"
 
 
 def _factor_entry(factor: Factor) -> dict[str, str | int]:

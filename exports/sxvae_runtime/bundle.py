@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sxvae_runtime import geometry, golden, inputs, sampling
+from sxvae_runtime.bundle_files import read_file, read_files
 from sxvae_runtime.errors import InputError
 from sxvae_runtime.factors import Factor
 from sxvae_runtime.inputs import Seed
-from sxvae_runtime.manifest import Manifest
+from sxvae_runtime.manifest import MANIFEST, Manifest
 from sxvae_runtime.network import Network
 from sxvae_runtime.posterior import Posterior, PosteriorSampler
 from sxvae_runtime.sessions import Sessions
@@ -30,22 +32,62 @@ class Bundle:
     Many threads may use one bundle at once. Draws from a shared generator depend on which thread
     comes first, so give each thread a seed or a generator of its own.
 
+    A bundle can be pickled, and so be handed to other processes: it goes as its path, options and
+    hash, and is loaded there. Nothing in it changes, so copies of it are the bundle itself.
+
     Attributes:
         manifest: what the bundle holds.
         path: its folder.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, sessions: Sessions, batch_size: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        sessions: Sessions,
+        files: Mapping[str, bytes],
+        batch_size: int,
+        levels: int | None,
+        load_again: Callable[[], Bundle] | None,
+    ) -> None:
         self.path = path
+        self._folder = path.absolute()  # the working directory may change
         self.manifest = manifest
         self._sessions = sessions
+        self._levels = manifest.levels if levels is None else levels
         encoder, decoder = manifest.graphs["encoder"], manifest.graphs["decoder"]
         self._parameters = [name for name in Posterior._fields if name in encoder.outputs]
-        self._encoder = Network(sessions.open("encoder"), encoder, self._parameters, batch_size)
-        self._decoder = Network(sessions.open("decoder"), decoder, ["mean"], batch_size)
+        self._load_again = load_again
+        encode, decode = (
+            sessions.open(name, files[manifest.graphs[name].file])
+            for name in ("encoder", "decoder")
+        )
+        self._encoder = Network("encoder", encode, encoder, self._parameters, batch_size)
+        self._decoder = Network("decoder", decode, decoder, ["mean"], batch_size)
         self._only_spheres = self._parameters == ["mean_direction", "concentration"]
         self._latent = inputs.LatentCheck(manifest.layout)
         self._posteriors = PosteriorSampler(manifest.layout, self._latent)
+
+    def __reduce__(self) -> tuple[Callable[[], Bundle], tuple[()]]:
+        """How it is pickled; sessions of onnxruntime can't be.
+
+        Raises:
+            InputError: if it was loaded with `session_options`, which can't be pickled either.
+        """
+        if self._load_again is None:
+            raise InputError(
+                "a bundle that was loaded with session_options can't be pickled, because they "
+                "can't; load it in each process, or with threads in their place"
+            )
+        return self._load_again, ()
+
+    def __copy__(self) -> Bundle:
+        """Itself."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Bundle:
+        """Itself."""
+        return self
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -62,16 +104,21 @@ class Bundle:
         """(C, H, W) of an image."""
         return self.manifest.input_shape
 
-    def encode(self, x: ArrayLike) -> Posterior:
+    def encode(self, x: ArrayLike, *, levels: int | None = None) -> Posterior:
         """The posterior of images.
 
         Args:
-            x: shape (n, C, H, W); uint8 from 0 to 255, bool, or floating point from 0 to 1.
+            x: shape (n, C, H, W); floating point from 0 to 1, bool, or whole numbers.
+            levels: how many levels whole numbers have: N - 1 stands for 1. None for those that the
+                bundle was loaded with or the model was trained on, else for the whole range of
+                uint8 and uint16, and for 0 and 1 in other types.
 
         Raises:
-            InputError: if the shape, the type or a value is wrong.
+            InputError: if the shape, the type or a value is wrong, or the values do not look as if
+                they had so many levels.
         """
-        values = self._encoder.run(inputs.images(x, self.manifest.input_shape))
+        known = self._levels if levels is None else inputs.checked_levels(levels)
+        values = self._encoder.run(inputs.images(x, self.manifest.input_shape, known))
         if self._only_spheres:
             return Posterior(*values)
         found = dict(zip(self._parameters, values, strict=True))
@@ -90,13 +137,17 @@ class Bundle:
         """
         return self._decoder.run(self._latent(z, "z", 2))[0]
 
-    def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
+    def reconstruct(self, x: ArrayLike, *, levels: int | None = None) -> NDArray[np.float32]:
         """Decode the images' mean directions and means, shape (n, C, H, W).
+
+        Args:
+            x: as `encode` takes it.
+            levels: likewise.
 
         Raises:
             InputError: if the shape, the type or a value of `x` is wrong.
         """
-        return self.decode(self.encode(x).mean_direction)
+        return self.decode(self.encode(x, levels=levels).mean_direction)
 
     def sample_prior(self, n: int, *, seed: Seed = None) -> NDArray[np.float32]:
         """Latent vectors uniform on spheres, standard normal elsewhere, shape (n, ambient).
@@ -224,4 +275,14 @@ class Bundle:
         sessions = {"encoder": self._encoder.session, "decoder": self._decoder.session}
         if "sampler" in self.manifest.graphs:
             sessions["sampler"] = self.open_session("sampler")
-        return golden.largest_difference(self.path, self.manifest, sessions)
+        content = read_file(self._folder, self.manifest, self.manifest.golden)
+        return golden.largest_difference(self.path, self.manifest, content, sessions)
+
+    def files(self) -> dict[str, bytes]:
+        """All files of the bundle by their names, each as it was when the bundle was loaded.
+
+        Raises:
+            BundleNotFoundError: if one is not there any more.
+            BundleError: if one was changed since.
+        """
+        return {MANIFEST: self.manifest.source, **read_files(self._folder, self.manifest)}

@@ -184,3 +184,12 @@ def test_nothing_is_written_for_a_bad_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         export_bundle(tmp_path / "none.safetensors", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_that_applications_would_refuse_is_not_written(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sxvae_export.bundle.ports", lambda values: [])
+    with pytest.raises(OutputError, match=r"would refuse this bundle .*inputs is \[\], not a list"):
+        export_bundle(small, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["small.safetensors"]

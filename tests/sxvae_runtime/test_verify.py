@@ -88,3 +88,52 @@ def test_golden_inputs_of_another_shape_are_an_error(copy: Path, rewrite: Rewrit
     _write_golden(copy, rewrite, {**golden, "z": golden["z"][:, 1:]})
     with pytest.raises(BundleError, match=r"golden\.safetensors does not fit the graphs"):
         sxvae_runtime.load(copy).verify()
+
+
+def _write_golden_bytes(folder: Path, rewrite: Rewrite, content: bytes) -> None:
+    (folder / "golden.safetensors").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    rewrite(folder, lambda manifest: manifest["golden"].update(sha256=sha256))
+
+
+def _header(entries: str) -> bytes:
+    text = entries.encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+_ONE = '"{}": {{"dtype": "{}", "shape": [1], "data_offsets": [0, 4]}}'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no JSON"),
+        (b"\xff" * 64, "its header has 18,446,744,073,709,551,615 bytes"),
+        ((10**8).to_bytes(8, "little") + b" " * 100, "its header has 100,000,000 bytes"),
+        (_header("{" * 10**5), "nested more than 32 levels deep|no JSON"),
+        (
+            _header("{" + _ONE.format("x", "F32") + ", " + _ONE.format("x", "F32") + "}") + b"0000",
+            "it has the key x twice",
+        ),
+        (_header("{" + _ONE.format("x", "BF16") + "}") + b"0000", ""),
+        (_header("{" + _ONE.format("x\\u001b", "F32") + "}") + b"0000", "'x'"),
+        (_header("{}"), "'x'"),
+    ],
+)
+def test_golden_files_that_are_none(
+    copy: Path, rewrite: Rewrite, content: bytes, message: str
+) -> None:
+    _write_golden_bytes(copy, rewrite, content)
+    app = sxvae_runtime.load(copy)
+    with pytest.raises(
+        BundleError, match=rf"golden\.safetensors does not fit the graphs: .*{message}"
+    ):
+        app.verify()
+
+
+def test_golden_outputs_of_another_type_are_an_error(copy: Path, rewrite: Rewrite) -> None:
+    golden = load_file(copy / "golden.safetensors")
+    for changed in (golden["mean"].astype(np.float64), np.full_like(golden["mean"], np.inf)):
+        _write_golden(copy, rewrite, {**golden, "mean": changed})
+        with pytest.raises(BundleError, match=r"differ from the golden ones by (inf|nan)"):
+            sxvae_runtime.load(copy).verify()

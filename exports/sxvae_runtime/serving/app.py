@@ -32,7 +32,8 @@ def create_app(bundle: Bundle, limits: Limits, key: str | None = None) -> FastAP
         key: the bearer key that clients must send; none is needed if None.
 
     Raises:
-        BundleError: if onnxruntime can't load the bundle's sampler.
+        BundleError: if onnxruntime can't load the bundle's sampler, the decoder's values are not
+            finite, or a file of the bundle was changed since it was loaded.
     """
     metrics = Metrics()
     workers = Workers(limits, metrics)

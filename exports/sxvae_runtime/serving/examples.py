@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 from fastapi import FastAPI
 
-from sxvae_runtime import Bundle
+from sxvae_runtime import Bundle, BundleError
 
 
 def add_examples(app: FastAPI, bundle: Bundle) -> None:
-    """Put example requests that succeed into the description."""
+    """Put example requests that succeed into the description.
+
+    Raises:
+        BundleError: if the model can't decode, or gives values that are not finite.
+    """
     z = bundle.sample_prior(2, seed=0)
-    vectors, images = z.tolist(), bundle.decode(z[:1]).tolist()
+    decoded = bundle.decode(z[:1])
+    if not np.isfinite(decoded).all():
+        raise BundleError(
+            f"the decoder in {bundle.path} gives values that are not finite; export a model that "
+            "did not diverge"
+        )
+    vectors, images = z.tolist(), decoded.tolist()
     examples = {
         "/encode": {"x": images},
         "/decode": {"z": vectors},
