@@ -129,8 +129,7 @@ def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
         loaded = load_again(settings.data, data_dir, lambda change: say(change, quiet))
         data = prepare_data(model, loaded)
         images = data.for_evaluation(split)
-        labels = None if images.labels is None else images.labels.cpu().numpy()
-        return LabelledImages(images.images(slice(None)).cpu().numpy(), labels)
+        return LabelledImages(images.images(slice(None)).cpu().numpy(), images.named_labels())
 
     return Source(path, TorchAutoencoder(model), own_split)
 

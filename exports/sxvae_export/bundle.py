@@ -147,6 +147,7 @@ def _write_manifest(
         "input_shape": list(model.input_shape),
         "preprocessing": "float32 in [0, 1]; uint8 is divided by 255; no further scaling",
         "binarization": data.binarization,
+        **({} if data.class_names is None else {"class_names": list(data.class_names)}),
         "likelihood": model.likelihood,
         # Keys of format 1 keep their names: other programs read them.
         "form": precision,

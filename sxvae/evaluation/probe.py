@@ -42,7 +42,8 @@ def probe(
     Returns:
         JSON-ready: "neighbours", "draws", "images", and "accuracy": for each number of labels the
         accuracy with all coordinates ("joint"), its standard deviation over the draws
-        ("joint_sd"), and that with each factor's own ("per_factor").
+        ("joint_sd"), and that with each factor's own ("per_factor"). "classes" are the names of
+        the classes, if they have names.
 
     Raises:
         ConfigError: if the split is "train", of which the labelled images are.
@@ -69,7 +70,7 @@ def probe(
     parts = [slice(None), *(factor.slice for factor in model.space.factors)]
     accuracy = {}
     for number, indices in draws.items():
-        found = np.array(
+        measured = np.array(
             [
                 [
                     _accuracy(codes[i][:, part], labels[i], predicted[:, part], truth)
@@ -78,13 +79,14 @@ def probe(
                 for i in indices
             ]
         )
-        joint, *per_factor = found.mean(axis=0).tolist()
+        joint, *per_factor = measured.mean(axis=0).tolist()
         accuracy[str(number)] = {
             "joint": joint,
-            "joint_sd": float(found[:, 0].std(ddof=1)),
+            "joint_sd": float(measured[:, 0].std(ddof=1)),
             "per_factor": per_factor,
         }
-    return {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
+    found = {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
+    return found if target.class_names is None else {**found, "classes": list(target.class_names)}
 
 
 def check_probe(data: ImageData, split: SplitName) -> None:
