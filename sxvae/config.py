@@ -43,6 +43,9 @@ LearningRateSchedule = Literal["constant", "cosine"]
 Network = Literal["mlp", "cnn"]
 SplitName = Literal["train", "validation", "test"]
 
+# The name of data sets that are handed over in Python.
+CUSTOM = "custom"
+
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 
 _Positive = Annotated[int, Field(gt=0)]
@@ -210,6 +213,20 @@ class DataSettings(Settings):
             "N-1 is white.",
             DATA,
             shown_default="256 for uint8, 65536 for uint16; doubtful values are refused",
+        ),
+    ] = None
+    images_key: Annotated[
+        str | None,
+        Option(
+            "Name of the images in your file of arrays.", DATA, shown_default="x or a usual name"
+        ),
+    ] = None
+    labels_key: Annotated[
+        str | None,
+        Option(
+            "Name of the labels in your file of arrays; none leaves them out.",
+            DATA,
+            shown_default="y or a usual name",
         ),
     ] = None
     image_size: Annotated[

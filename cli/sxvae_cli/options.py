@@ -13,6 +13,7 @@ from sxvae_runtime.command_line.options import Debug as Debug
 from sxvae_runtime.command_line.options import Json as Json
 from sxvae_runtime.command_line.options import PriorSeed as PriorSeed
 from sxvae_runtime.command_line.options import ReplaceFile as ReplaceFile
+from sxvae_runtime.levels import MOST_LEVELS
 
 Checkpoint = Annotated[
     str | None,
@@ -77,6 +78,16 @@ Images = Annotated[
     typer.Option(
         help="A file of images: .npy, or .npz or .safetensors with x and, if there are labels, y.",
         show_default="the split of the data set that the model was trained on",
+    ),
+]
+Levels = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        max=MOST_LEVELS,
+        help="Levels of the pixels in --images, if they are whole numbers: of N levels 0 is black "
+        "and N-1 is white.",
+        show_default="those of the model's training images",
     ),
 ]
 Split = Annotated[

@@ -26,12 +26,16 @@ class Source:
     Attributes:
         path: the checkpoint or bundle.
         autoencoder: the model.
+        levels: of the pixels that it was trained on, where they are not all of their type's.
+        say: writes a remark.
         own_split: loads a split of the data set that the model was trained on, from a folder of
             data sets; None for a bundle, which knows no data set.
     """
 
     path: Path
     autoencoder: Autoencoder
+    levels: int | None
+    say: Callable[[str], None]
     own_split: Callable[[SplitName, str | None], LabelledImages] | None
 
     def images(
@@ -40,6 +44,7 @@ class Source:
         split: SplitName | None,
         data_dir: str | None,
         prior: bool = False,
+        levels: int | None = None,
     ) -> LabelledImages | None:
         """The images of `file`, else of the model's own data set; None if there are neither.
 
@@ -48,12 +53,17 @@ class Source:
             split: of the model's own data set; "test" if None.
             data_dir: the folder of data sets.
             prior: draws from the prior are wanted in place of images.
+            levels: of the pixels in `file`; those of the model if None.
 
         Raises:
             ConfigError: if a split of a bundle, both a file and a split, or images beside `prior`
                 are asked for.
             DataError: if the images can't be had, or do not fit.
         """
+        if levels is not None and file is None:
+            raise ConfigError(
+                "--levels is of the images in a file: name it with --images, or leave --levels out"
+            )
         if prior:
             if file is not None or split is not None or data_dir is not None:
                 raise ConfigError(
@@ -69,18 +79,27 @@ class Source:
         if file is not None:
             from sxvae.io.image_arrays import read_images
 
-            return read_images(file, tuple(self.autoencoder.input_shape))
+            images = read_images(
+                file, tuple(self.autoencoder.input_shape), self.levels if levels is None else levels
+            )
+            if images.remark is not None:
+                self.say(images.remark)
+            return images
         return None if self.own_split is None else self.own_split(split or "test", data_dir)
 
     def needed_images(
-        self, file: Path | None, split: SplitName | None, data_dir: str | None
+        self,
+        file: Path | None,
+        split: SplitName | None,
+        data_dir: str | None,
+        levels: int | None = None,
     ) -> LabelledImages:
         """Like `images`, where there is no doing without.
 
         Raises:
             ConfigError: if there are none.
         """
-        images = self.images(file, split, data_dir)
+        images = self.images(file, split, data_dir, levels=levels)
         if images is None:
             raise ConfigError(
                 f"the bundle {self.path} holds no data set: name a file of images with --images"
@@ -99,12 +118,17 @@ def opened(
         BundleError: if a file of the bundle is damaged.
         ConfigError: if there is no such device, or CUDA is asked for with a bundle.
     """
+
+    def remark(text: str) -> None:
+        say(text, quiet)
+
     if target is not None and (Path(target) / MANIFEST).is_file():
         import sxvae_runtime
 
         if device == "cuda":
             raise ConfigError("a bundle is drawn on the CPU: leave out --device cuda")
-        yield Source(Path(target), sxvae_runtime.load(target, threads=threads or 1), None)
+        app = sxvae_runtime.load(target, threads=threads or 1)
+        yield Source(Path(target), app, app.manifest.levels, remark, None)
         return
     path = find_checkpoint(target, runs_dir)
     if target is None:
@@ -112,12 +136,12 @@ def opened(
     from sxvae.devices import threads_set
 
     with threads_set(threads):
-        yield _of_checkpoint(path, device, quiet)
+        yield _of_checkpoint(path, device, remark)
 
 
-def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
+def _of_checkpoint(path: Path, device: str, remark: Callable[[str], None]) -> Source:
     import sxvae
-    from sxvae.data import load_again
+    from sxvae.data import load_again, pixel_levels
     from sxvae.evaluation.evaluate import prepare_data
     from sxvae.io.image_arrays import LabelledImages
     from sxvae.models.autoencoder import TorchAutoencoder
@@ -126,12 +150,13 @@ def _of_checkpoint(path: Path, device: str, quiet: bool) -> Source:
 
     def own_split(split: SplitName, data_dir: str | None) -> LabelledImages:
         """As the evaluation sees it."""
-        loaded = load_again(settings.data, data_dir, lambda change: say(change, quiet))
+        loaded = load_again(settings.data, data_dir, remark)
         data = prepare_data(model, loaded)
         images = data.for_evaluation(split)
         return LabelledImages(images.images(slice(None)).cpu().numpy(), images.named_labels())
 
-    return Source(path, TorchAutoencoder(model), own_split)
+    levels = pixel_levels(settings.data)
+    return Source(path, TorchAutoencoder(model), levels, remark, own_split)
 
 
 def chosen_run(run: str | None, runs_dir: Path, quiet: bool) -> RunDirectory:

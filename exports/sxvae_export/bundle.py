@@ -17,6 +17,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 import sxvae
+from sxvae.data import pixel_levels
 from sxvae.devices import resolve_device, threads_set
 from sxvae.io.atomic import new_folder
 from sxvae.models.loading import model_of
@@ -141,11 +142,13 @@ def _write_manifest(
     loss: AccuracyLoss | None,
 ) -> None:
     model, data = source.settings.model, source.settings.data
+    levels = pixel_levels(data)
     content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "factors": [_factor_entry(factor) for factor in model.space.factors],
         "input_shape": list(model.input_shape),
-        "preprocessing": "float32 in [0, 1]; uint8 is divided by 255; no further scaling",
+        "preprocessing": _preprocessing(levels),
+        **({} if levels is None else {"levels": levels}),
         "binarization": data.binarization,
         **({} if data.class_names is None else {"class_names": list(data.class_names)}),
         "likelihood": model.likelihood,
@@ -182,6 +185,11 @@ def _write_manifest(
     content["sha256"] = digest(content)
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _preprocessing(levels: int | None) -> str:
+    white = 255 if levels is None else levels - 1
+    return f"float32 in [0, 1]; uint8 is divided by {white}; no further scaling"
 
 
 def _factor_entry(factor: Factor) -> dict[str, str | int]:

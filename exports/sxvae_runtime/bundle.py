@@ -35,10 +35,18 @@ class Bundle:
         path: its folder.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, sessions: Sessions, batch_size: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        sessions: Sessions,
+        batch_size: int,
+        levels: int | None = None,
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self._sessions = sessions
+        self._levels = manifest.levels if levels is None else levels
         encoder, decoder = manifest.graphs["encoder"], manifest.graphs["decoder"]
         self._parameters = [name for name in Posterior._fields if name in encoder.outputs]
         self._encoder = Network(sessions.open("encoder"), encoder, self._parameters, batch_size)
@@ -62,16 +70,21 @@ class Bundle:
         """(C, H, W) of an image."""
         return self.manifest.input_shape
 
-    def encode(self, x: ArrayLike) -> Posterior:
+    def encode(self, x: ArrayLike, *, levels: int | None = None) -> Posterior:
         """The posterior of images.
 
         Args:
-            x: shape (n, C, H, W); uint8 from 0 to 255, bool, or floating point from 0 to 1.
+            x: shape (n, C, H, W); floating point from 0 to 1, bool, or whole numbers.
+            levels: how many levels whole numbers have: N - 1 stands for 1. None for those that the
+                bundle was loaded with or the model was trained on, else for the whole range of
+                uint8 and uint16, and for 0 and 1 in other types.
 
         Raises:
-            InputError: if the shape, the type or a value is wrong.
+            InputError: if the shape, the type or a value is wrong, or the values do not look as if
+                they had so many levels.
         """
-        values = self._encoder.run(inputs.images(x, self.manifest.input_shape))
+        known = self._levels if levels is None else inputs.checked_levels(levels)
+        values = self._encoder.run(inputs.images(x, self.manifest.input_shape, known))
         if self._only_spheres:
             return Posterior(*values)
         found = dict(zip(self._parameters, values, strict=True))
@@ -90,13 +103,17 @@ class Bundle:
         """
         return self._decoder.run(self._latent(z, "z", 2))[0]
 
-    def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
+    def reconstruct(self, x: ArrayLike, *, levels: int | None = None) -> NDArray[np.float32]:
         """Decode the images' mean directions and means, shape (n, C, H, W).
+
+        Args:
+            x: as `encode` takes it.
+            levels: likewise.
 
         Raises:
             InputError: if the shape, the type or a value of `x` is wrong.
         """
-        return self.decode(self.encode(x).mean_direction)
+        return self.decode(self.encode(x, levels=levels).mean_direction)
 
     def sample_prior(self, n: int, *, seed: Seed = None) -> NDArray[np.float32]:
         """Latent vectors uniform on spheres, standard normal elsewhere, shape (n, ambient).

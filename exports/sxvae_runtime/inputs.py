@@ -15,11 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from sxvae_runtime.errors import InputError
 from sxvae_runtime.factors import Factor, Layout
+from sxvae_runtime.levels import MOST_LEVELS, scale_of
 
 Seed = int | np.random.Generator | None
 
 # How far a point of a sphere may be from norm 1.
 _NORM_TOLERANCE = 1e-3
+
+# How far floating-point pixels may be outside [0, 1], as roundings leave them; they are set to 0
+# or 1. Numbers of 16 bits are rounded more.
+ROUNDING, ROUNDING_OF_HALVES = 1e-6, 2**-7
 
 # Up to this many numbers a loop in Python is quicker than NumPy.
 _FEW = 64
@@ -28,8 +33,15 @@ _FEW = 64
 _BITS_OF_ONE = 0x3F800000
 
 
-def images(x: ArrayLike, input_shape: tuple[int, ...]) -> NDArray[np.float32]:
+def images(
+    x: ArrayLike, input_shape: tuple[int, ...], levels: int | None = None
+) -> NDArray[np.float32]:
     """Images (n, C, H, W) as float32 in [0, 1].
+
+    Args:
+        x: what the caller gave.
+        input_shape: the model's (C, H, W).
+        levels: of images that are whole numbers, where they are known.
 
     Raises:
         InputError: if the shape, the type or a value is wrong.
@@ -37,34 +49,39 @@ def images(x: ArrayLike, input_shape: tuple[int, ...]) -> NDArray[np.float32]:
     array = _array(x, "x")
     if array.shape[1:] != input_shape:
         expected = f"(n, {', '.join(map(str, input_shape))})"
-        raise InputError(f"x has the shape {array.shape}; {expected} is needed")
-    return unit_interval(array, "x")
+        *_, height, width = input_shape
+        channels_last = array.ndim == 4 and array.shape[1:] == (height, width, input_shape[0])
+        advice = ": move the channels with np.moveaxis(x, -1, 1)" if channels_last else ""
+        raise InputError(f"x has the shape {array.shape}; {expected} is needed{advice}")
+    return unit_interval(array, "x", levels)
 
 
-def unit_interval(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+def unit_interval(array: NDArray[Any], name: str, levels: int | None = None) -> NDArray[np.float32]:
     """Pixels of any accepted type as contiguous float32 in [0, 1], of the same shape.
 
     Args:
-        array: uint8, which is divided by 255; bool, which becomes 0 and 1; or floating point in
-            [0, 1].
+        array: floating point in [0, 1]; bool, which becomes 0 and 1; or whole numbers, which are
+            divided by their scale (see `levels.scale_of`).
         name: what messages call it.
+        levels: of whole numbers, where they are known.
 
     Raises:
-        InputError: if the type is another, or a value is not finite or outside [0, 1].
+        InputError: if the type is another, a value is not finite or outside [0, 1], or the scale
+            of whole numbers can't be told.
     """
     if array.dtype == np.float32 and array.flags.c_contiguous and _is_in_unit_interval(array):
         return array
-    if array.dtype == np.uint8:
-        return array.astype(np.float32, order="C") / np.float32(255)
-    if array.dtype == np.bool_:
-        return array.astype(np.float32, order="C")
-    array = _floats(array, name, "floating point, uint8 or bool")
-    if array.size and (array.min() < 0 or array.max() > 1):
+    if array.dtype.kind in "iu":
+        return array.astype(np.float32, order="C") / np.float32(scale_of(array, levels, name))
+    rounding = ROUNDING_OF_HALVES if array.dtype.itemsize == 2 else ROUNDING
+    array = _floats(array, name, "floating point, whole numbers or bool")
+    least, largest = (array.min(), array.max()) if array.size else (0, 1)
+    if least < -rounding or largest > 1 + rounding:
         raise InputError(
-            f"{name} holds values from {array.min():g} to {array.max():g}; they must lie in "
-            "[0, 1] (or be uint8, which is divided by 255)"
+            f"{name} holds values from {least:.8g} to {largest:.8g}; they must lie in [0, 1]: "
+            "divide by the value that stands for 1"
         )
-    return array
+    return array if least >= 0 and largest <= 1 else array.clip(0, 1)
 
 
 class LatentCheck:
@@ -164,6 +181,18 @@ def normal_scale(part: NDArray[Any], index: int, factor: Factor) -> NDArray[Any]
     return part
 
 
+def checked_levels(levels: int) -> int:
+    """A number of levels.
+
+    Raises:
+        InputError: if it is no whole number from 2 to 65,536.
+    """
+    at_least(2, levels, "levels")
+    if levels > MOST_LEVELS:
+        raise InputError(f"levels must be at most {MOST_LEVELS}, not {levels}")
+    return int(levels)
+
+
 def at_least(least: int, count: int, name: str) -> None:
     """Refuse a count that is no whole number or too small.
 
@@ -214,9 +243,10 @@ def _is_in_unit_interval(array: NDArray[np.float32]) -> bool:
     return bits.item(bits.argmax()) <= _BITS_OF_ONE
 
 
-def _floats(array: NDArray[Any], name: str, kinds: str = "floating point") -> NDArray[np.float32]:
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"{name} has the type {array.dtype}; {kinds} is needed")
+def _floats(array: NDArray[Any], name: str, kinds: str = "numbers") -> NDArray[np.float32]:
+    # bfloat16 and its like are types of other packages, without a kind of their own.
+    if array.dtype.kind not in "fiub" and "float" not in array.dtype.name:
+        raise InputError(f"{name} has the type {array.dtype}; {kinds} are needed")
     # A value that is too large for float32 becomes infinite, and is refused.
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(array, dtype=np.float32)
@@ -226,7 +256,12 @@ def _floats(array: NDArray[Any], name: str, kinds: str = "floating point") -> ND
 
 
 def _array(value: ArrayLike, name: str) -> NDArray[Any]:
+    if type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise InputError(f"{name} has masked values: fill them, for example with x.filled(0)")
     try:
         return np.asarray(value)
     except ValueError as error:
         raise InputError(f"{name} is no array: its rows differ in shape") from error
+    except (TypeError, RuntimeError) as error:  # a tensor on a GPU, or one with gradients
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"NumPy can't make an array of {name} ({reason})") from error

@@ -25,6 +25,7 @@ def load(
     session_options: onnxruntime.SessionOptions | None = None,
     threads: int | None = None,
     batch_size: int = 256,
+    levels: int | None = None,
 ) -> Bundle:
     """Open a bundle and check all of it.
 
@@ -37,6 +38,8 @@ def load(
             cores. With `session_options` leave it out, and set their `intra_op_num_threads`.
         batch_size: how many images or latent vectors a graph takes at a time: what is larger is
             cut up. Memory grows with it, above all in convolutions.
+        levels: how many levels images have that are whole numbers: N - 1 stands for 1. None for
+            those that the model was trained on, where the manifest says it.
 
     Raises:
         BundleNotFoundError: if the folder or a file of it is missing.
@@ -50,6 +53,7 @@ def load(
         images = app.decode(app.sample_prior(16, seed=0))
     """
     inputs.at_least(1, batch_size, "batch_size")
+    levels = None if levels is None else inputs.checked_levels(levels)
     folder = Path(path)
     manifest = read_manifest(folder)
     for name in ("encoder", "decoder"):
@@ -57,7 +61,8 @@ def load(
             raise BundleError(f"{folder} has no {name} graph; export the bundle again")
     _check_ports(folder, manifest)
     options = make_session_options(session_options, threads)
-    return Bundle(folder, manifest, Sessions(folder, manifest, providers, options), batch_size)
+    sessions = Sessions(folder, manifest, providers, options)
+    return Bundle(folder, manifest, sessions, batch_size, levels)
 
 
 def _check_ports(folder: Path, manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from sxvae_runtime.errors import BundleError, BundleNotFoundError
 from sxvae_runtime.factors import COVARIANCES, Factor, Layout
 from sxvae_runtime.families import FAMILIES
+from sxvae_runtime.levels import MOST_LEVELS
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -44,12 +45,15 @@ class Manifest:
         layout: the factors, and where they lie in a latent vector.
         input_shape: (C, H, W) of an image.
         graphs: "encoder", "decoder" and "sampler"; older bundles have no sampler.
+        levels: how many levels the images had that the model was trained on, if they were whole
+            numbers with another scale than their type's; else None.
         golden: the name of the file of example inputs and outputs.
         content: the whole manifest as parsed.
     """
 
     layout: Layout
     input_shape: tuple[int, ...]
+    levels: int | None
     graphs: dict[str, Graph]
     golden: str
     content: dict[str, Any]
@@ -111,6 +115,7 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
     return Manifest(
         layout=_layout(content["factors"]),
         input_shape=tuple(int(n) for n in content["input_shape"]),
+        levels=_levels(content.get("levels")),
         graphs={
             name: Graph(str(graph["file"]), _ports(graph["inputs"]), _ports(graph["outputs"]))
             for name, graph in content["graphs"].items()
@@ -118,6 +123,14 @@ def _parse(content: Mapping[str, Any]) -> Manifest:
         golden=str(content["golden"]["file"]),
         content=dict(content),
     )
+
+
+def _levels(value: Any) -> int | None:  # noqa: ANN401 (parsed JSON)
+    if value is None:
+        return None
+    if type(value) is not int or not 2 <= value <= MOST_LEVELS:
+        raise ValueError(f"levels are a whole number from 2 to {MOST_LEVELS}")
+    return value
 
 
 def _layout(entries: list[Mapping[str, Any]]) -> Layout:

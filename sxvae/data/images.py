@@ -3,38 +3,76 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sxvae.config import DataSettings, Likelihood, SplitName
+from sxvae.config import CUSTOM, DataSettings, Likelihood, SplitName
+from sxvae.data.own_images import common_classes, labels_of, pixels_of
 from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.errors import DataError
+from sxvae.io.image_arrays import looks_channels_last
 from sxvae.randomness import fresh_seed
+from sxvae_runtime.inputs import ROUNDING
 
 # Fixed binarisation does not depend on a run's seed, so that metrics of different runs compare.
+_SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 _FIXED_SEEDS: dict[SplitName, int] = {"train": 1_001, "validation": 1_002, "test": 1_003}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Split:
     """The images and labels of one split.
 
     Attributes:
-        pixels: shape (n, C, H, W), uint8 as stored or floating point.
+        pixels: shape (n, C, H, W), uint8 as stored or float32.
         scale: the pixel value that stands for 1; dividing by it scales the images to [0, 1].
         labels: integer classes, shape (n,), or None.
         class_names: what the classes 0, 1, 2, ... are called; None where they have no names.
     """
 
     pixels: Tensor
-    scale: float = 1.0
-    labels: Tensor | None = None
-    class_names: tuple[str, ...] | None = None
+    scale: float
+    labels: Tensor | None
+    class_names: tuple[str, ...] | None
+
+    def __init__(
+        self,
+        pixels: Tensor | ArrayLike,
+        scale: float | None = None,
+        labels: Tensor | ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        """Take images and labels as people have them.
+
+        Args:
+            pixels: shape (n, C, H, W), or (n, H, W) of grey images: a tensor, a NumPy array or
+                lists, of any type of numbers. They become uint8 or float32, without gradients.
+            scale: the pixel value that stands for 1. None for 1 in floating point, bool and masks
+                of 0 and 1, and for the type's largest in uint8 and uint16, which is refused where
+                the values do not look like it.
+            labels: one for each image: whole numbers or text, shape (n,) or (n, 1), or one-hot.
+            class_names: what the classes 0, 1, 2, ... are called; those of labels that are text are
+                found.
+
+        Raises:
+            DataError: if they are something else.
+        """
+        tensor, white = pixels_of(pixels, scale)
+        classes, names = None, None if class_names is None else tuple(class_names)
+        if labels is not None:
+            n = len(tensor) if tensor.dim() else 0
+            classes, names = labels_of(labels, n, class_names, tensor.device)
+        for name, value in (
+            *(("pixels", tensor), ("scale", white)),
+            *(("labels", classes), ("class_names", names)),
+        ):
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -72,6 +110,7 @@ class ImageData:
         settings: the settings that load the data set again, among them how images are binarised,
             and the names of the classes, which are those of the training images; the data set's
             name is "custom" for images that are passed in from Python.
+        remarks: sentences on how the images were read, where that is not obvious.
 
     Raises:
         DataError: if a split is empty, or images differ in shape or lie outside [0, 1].
@@ -80,14 +119,21 @@ class ImageData:
     train: Split
     validation: Split
     test: Split
-    settings: DataSettings = field(default_factory=lambda: DataSettings(dataset="custom"))
+    settings: DataSettings = field(default_factory=lambda: DataSettings(dataset=CUSTOM))
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in get_args(SplitName):
-            self._check(name)
-        if self.settings.class_names != self.train.class_names:
-            named = self.settings.model_copy(update={"class_names": self.train.class_names})
-            object.__setattr__(self, "settings", named)
+        for name in _SPLITS:
+            if not isinstance(self.split(name), Split):
+                kind = type(self.split(name)).__name__
+                raise DataError(f"the {name} images are a {kind}: wrap them in sxvae.Split")
+            object.__setattr__(self, name, self._checked(name))
+        self._complete_settings()
+
+    @property
+    def _is_custom(self) -> bool:
+        """Whether a user handed the images over, and did not say where their channels are."""
+        return self.settings.dataset == CUSTOM and self.settings.channels_last is None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -114,7 +160,7 @@ class ImageData:
             unchanged = self.settings.model_copy(update={"binarization": "none"})
             return dataclasses.replace(self, settings=unchanged)
         if self.settings.binarization == "none":
-            for name in get_args(SplitName):
+            for name in _SPLITS:
                 self._check_binary(name)
         return self
 
@@ -157,7 +203,26 @@ class ImageData:
                 "dynamic or fixed binarisation"
             )
 
-    def _check(self, name: SplitName) -> None:
+    def _complete_settings(self) -> None:
+        """Number the classes of all splits alike, and note what is found in the images."""
+        splits = [self.split(name) for name in _SPLITS]
+        names, labels = common_classes(
+            [split.class_names for split in splits], [split.labels for split in splits]
+        )
+        for name, split, values in zip(_SPLITS, splits, labels, strict=True):
+            if split.class_names != names:
+                alike = dataclasses.replace(split, labels=values, class_names=names)
+                object.__setattr__(self, name, alike)
+        found: dict[str, object] = {"class_names": names}
+        scale = self.train.scale
+        whole_numbers = scale == int(scale) and not self.train.pixels.is_floating_point()
+        # The scale of masks and that of whole bytes need no levels.
+        if self.settings.dataset == CUSTOM and whole_numbers and scale not in (1, 255):
+            found["levels"] = int(scale) + 1
+        object.__setattr__(self, "settings", self.settings.model_copy(update=found))
+
+    def _checked(self, name: SplitName) -> Split:
+        """A split, with what roundings left outside [0, 1] set to 0 and 1."""
         split = self.split(name)
         pixels = split.pixels
         if pixels.dim() != 4 or pixels.numel() == 0:
@@ -167,10 +232,24 @@ class ImageData:
             )
         if pixels.shape[1:] != self.train.pixels.shape[1:]:
             raise DataError(f"the {name} images differ in shape from the training images")
+        if self._is_custom and looks_channels_last(tuple(pixels.shape)):
+            raise DataError(
+                f"the {name} images have the shape {tuple(pixels.shape)}, with the channels last "
+                "as it seems: move them with pixels.permute(0, 3, 1, 2), or say that they come "
+                'first with settings=DataSettings(dataset="custom", channels_last=False)'
+            )
         if not bool(torch.isfinite(pixels).all() if pixels.is_floating_point() else True):
             raise DataError(f"the {name} images hold values that are not finite")
-        if pixels.min() < 0 or pixels.max() > split.scale:
-            raise DataError(f"the {name} images hold values outside [0, {split.scale:g}]")
+        least, largest = pixels.min().item(), pixels.max().item()
+        rounding = ROUNDING * split.scale if pixels.is_floating_point() else 0
+        if least < -rounding or largest > split.scale + rounding:
+            raise DataError(
+                f"the {name} images hold values from {least:.8g} to {largest:.8g}, outside "
+                f"[0, {split.scale:g}]: say which value stands for 1 with Split(pixels, scale=...)"
+            )
+        if least < 0 or largest > split.scale:
+            return dataclasses.replace(split, pixels=pixels.clamp(0, split.scale))
+        return split
 
 
 def _binarized(split: Split, index: Tensor) -> Tensor:

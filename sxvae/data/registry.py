@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sxvae.config import DataSettings
 from sxvae.data.images import ImageData
-from sxvae.data.sources.digits import load_digits
+from sxvae.data.sources.digits import DIGITS_LEVELS, load_digits
 from sxvae.data.sources.matlab import load_caltech101, load_omniglot
 from sxvae.data.sources.paths import is_path, load_path
 from sxvae.data.sources.static_mnist import load_static_mnist
@@ -24,7 +24,10 @@ DATASETS: dict[str, Callable[[DataSettings], ImageData]] = {
     "caltech101": load_caltech101,
 }
 
-_ONLY_FOR_PATHS = ("channels_last", "levels", "image_size", "split_seed")
+_ONLY_FOR_PATHS = (
+    *("channels_last", "levels", "images_key", "labels_key"),
+    *("image_size", "split_seed"),
+)
 
 
 def load_data(settings: DataSettings | str | Path) -> ImageData:
@@ -88,6 +91,11 @@ def load_again(
             raise DataError(f"{changed}: put them back, or train another model")
         on_change(changed)
     return data
+
+
+def pixel_levels(settings: DataSettings) -> int | None:
+    """How many levels a data set's pixels have, where they are not all that their type can hold."""
+    return DIGITS_LEVELS if settings.dataset == "digits" else settings.levels
 
 
 def relocated(settings: DataSettings, data_dir: str | None = None) -> DataSettings:

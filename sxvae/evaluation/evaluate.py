@@ -75,9 +75,14 @@ def prepare_data(model: ProductSpaceVAE, data: ImageData) -> ImageData:
     """Check the images' shape and set the binarisation that the likelihood needs.
 
     Raises:
-        DataError: if the images' shape is not the model's, or the likelihood is Bernoulli and the
-            images are neither binary nor binarised.
+        DataError: if `data` is no `ImageData`, the images' shape is not the model's, or the
+            likelihood is Bernoulli and the images are neither binary nor binarised.
     """
+    if not isinstance(data, ImageData):
+        raise DataError(
+            f"the data are a {type(data).__name__}, and sxvae.ImageData is needed: make it of "
+            "three sxvae.Split, or of a file or folder with sxvae.load_data(path)"
+        )
     if data.image_shape != model.settings.input_shape:
         raise DataError(
             f"the images of {data.settings.dataset} have the shape {data.image_shape}, and the "

@@ -4,44 +4,83 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from sxvae.config import SplitName
 from sxvae.errors import DataError
+from sxvae.io.array_names import IMAGES, NO_KEYS, Keys, Pair, find_pairs, how_read
+from sxvae.io.foreign_files import refusal
+from sxvae.io.labels import Labels, read_labels
+from sxvae.io.memory import refuse_beyond_memory
+from sxvae.io.regular_files import refuse_irregular
+from sxvae.io.safetensors_header import RepeatedNameError, read_bfloat16, read_header
 
-Arrays = dict[str, NDArray[Any]]
-
-IMAGES, LABELS = "x", "y"
+_Array = NDArray[Any]
 
 
-def read_images_and_labels(path: Path) -> Arrays:
-    """Read the images `x` and, where the file has them, the labels `y`.
+class LabelledArray(NamedTuple):
+    """An array of images as it is in a file, and its labels.
 
-    The one array of a .npy file is `x`. Other arrays of a file are not read.
+    Attributes:
+        x: of any type, shape (n, ...).
+        labels: the class of each image, or None.
+    """
+
+    x: _Array
+    labels: Labels | None
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """The images of a file.
+
+    Attributes:
+        parts: by their split; under None if the file has no splits of its own.
+        remark: a sentence on how it was read; None where the names are those of the documentation.
+    """
+
+    parts: dict[SplitName | None, LabelledArray]
+    remark: str | None
+
+
+class _Content(NamedTuple):
+    """The arrays of a file by name, each with its size in bytes, and what reads one of them."""
+
+    sizes: dict[str, int]
+    read: Callable[[str], _Array]
+
+
+def read_array_file(path: Path, keys: Keys = NO_KEYS) -> ArrayFile:
+    """Read the images of a file, and their labels where it has some; nothing else is read.
+
+    Args:
+        path: .npy with the images, or .npz or .safetensors with images and labels under the names
+            that `find_pairs` knows.
+        keys: the names that the user says.
 
     Raises:
-        DataError: if the file can't be read, has another suffix, or holds no `x`.
+        DataError: if the file can't be read, or it does not say what its images are.
     """
     suffix = path.suffix.lower()
-    if suffix not in _READERS:
-        raise DataError(f"{path} is no file of arrays: {', '.join(_READERS)} can be read")
-    arrays = _contents(path, _READERS[suffix])
-    if IMAGES not in arrays:
-        raise DataError(
-            f"{path} holds {', '.join(map(repr, arrays)) or 'nothing'}: images must be called 'x', "
-            "and labels, if there are any, 'y'"
-        )
-    return arrays
-
-
-def _contents(path: Path, read: Callable[[Path], Arrays]) -> Arrays:
+    if suffix not in _FORMATS:
+        raise DataError(refusal(path))
+    refuse_irregular(path)
     try:
-        return read(path)
+        return _read(path, _FORMATS[suffix](path), keys)
+    except DataError:
+        raise
+    except RepeatedNameError as error:
+        raise DataError(
+            f"{path} names the tensor {str(error)!r} twice, so that it is not known which one is "
+            "meant: save it again"
+        ) from None
     except MemoryError as error:
         raise DataError(f"{path} does not fit into this machine's memory") from error
     except OSError as error:
@@ -55,6 +94,28 @@ def _contents(path: Path, read: Callable[[Path], Arrays]) -> Arrays:
         raise _damaged(path) from error
 
 
+def _read(path: Path, content: _Content, keys: Keys) -> ArrayFile:
+    names = list(content.sizes)
+    pairs = find_pairs(names, keys, path)
+    refuse_beyond_memory(path, _size(content, pairs.values()))
+    parts = {}
+    for split, pair in pairs.items():
+        x = content.read(pair.images)
+        labels = None
+        if pair.labels is not None:
+            y = content.read(pair.labels)
+            labels = read_labels(
+                y, len(x) if x.ndim else 0, f"the labels {pair.labels!r} in {path}"
+            )
+        parts[split] = LabelledArray(x, labels)
+    return ArrayFile(parts, how_read(names, pairs, path))
+
+
+def _size(content: _Content, pairs: Iterable[Pair]) -> int:
+    names = [name for pair in pairs for name in pair if name is not None]
+    return sum(content.sizes[name] for name in names)
+
+
 def _damaged(path: Path) -> DataError:
     return DataError(
         f"{path} is damaged, or no {path.suffix.lower()} file of plain numbers (pickled objects "
@@ -62,38 +123,58 @@ def _damaged(path: Path) -> DataError:
     )
 
 
-def _read_npy(path: Path) -> Arrays:
-    with path.open("rb") as file:
-        return {IMAGES: _array(np.load(file, allow_pickle=False))}
+def _npy(path: Path) -> _Content:
+    def read(name: str) -> _Array:
+        with path.open("rb") as file:
+            return _array(np.load(file, allow_pickle=False))
+
+    return _Content({IMAGES: path.stat().st_size}, read)
 
 
-def _read_npz(path: Path) -> Arrays:
-    with path.open("rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise ValueError("not an archive")
-        if IMAGES not in archive:  # the message needs the names only, and arrays may be large
-            return {name: np.empty(0) for name in archive.files}
-        return {name: _array(archive[name]) for name in (IMAGES, LABELS) if name in archive}
+def _npz(path: Path) -> _Content:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    sizes = {member.filename.removesuffix(".npy"): member.file_size for member in members}
+    if len(sizes) != len(members):
+        names = [member.filename for member in members]
+        raise RepeatedNameError(next(name for name in names if names.count(name) > 1))
+
+    def read(name: str) -> _Array:
+        with path.open("rb") as file:
+            return _array(np.load(file, allow_pickle=False)[name])
+
+    return _Content(sizes, read)
 
 
-def _array(loaded: object) -> NDArray[Any]:
+def _array(loaded: object) -> _Array:
     """What NumPy loaded from a .npy file or member, which may also be an archive or bytes."""
     if not isinstance(loaded, np.ndarray):
         raise ValueError("not an array")
     return loaded
 
 
-def _read_safetensors(path: Path) -> Arrays:
-    with safe_open(path, framework="numpy") as file:
-        names = list(file.keys())
-        if IMAGES not in names:
-            return {name: np.empty(0) for name in names}
-        return {name: file.get_tensor(name) for name in (IMAGES, LABELS) if name in names}
+def _safetensors(path: Path) -> _Content:
+    entries = read_header(path)
+    with safe_open(path, framework="numpy"):
+        pass  # the library checks the header
+
+    def read(name: str) -> _Array:
+        dtype = entries[name].dtype
+        if dtype == "BF16":
+            return read_bfloat16(path, entries[name])
+        if dtype.startswith(("F8", "F4", "F6")):
+            raise DataError(
+                f"the tensor {name!r} in {path} is of type {dtype}, floating point of "
+                f"{dtype[1]} bits, which is not taken: save it as float16 or float32"
+            )
+        with safe_open(path, framework="numpy") as file:
+            return _array(file.get_tensor(name))
+
+    return _Content({name: entry.size for name, entry in entries.items()}, read)
 
 
-_READERS: dict[str, Callable[[Path], Arrays]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".safetensors": _read_safetensors,
+_FORMATS: dict[str, Callable[[Path], _Content]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
 }

@@ -42,6 +42,7 @@ def interpolate(
     ] = False,
     factor: options.Factors = None,
     images: options.Images = None,
+    levels: options.Levels = None,
     split: options.Split = None,
     seed: options.PriorSeed = 0,
     force: options.ReplaceFile = False,
@@ -58,7 +59,7 @@ def interpolate(
         from sxvae.plotting import interpolation
 
         only_draws = prior and start is None and end is None
-        given = model.images(images, split, data_dir, only_draws)
+        given = model.images(images, split, data_dir, only_draws, levels)
         if given is not None and not prior:
             start = _FROM if start is None else start
             end = _TO if end is None else end

@@ -67,6 +67,7 @@ def turn(
     ] = None,
     prior: options.Prior = False,
     images: options.Images = None,
+    levels: options.Levels = None,
     split: options.Split = None,
     seed: options.PriorSeed = 0,
     force: options.ReplaceFile = False,
@@ -82,7 +83,7 @@ def turn(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import turn as figure
 
-        given = model.images(images, split, data_dir, prior)
+        given = model.images(images, split, data_dir, prior, levels)
         codes = starting_codes(model, given, n, seed)
         write_picture(
             figure(
@@ -101,6 +102,7 @@ def swap(
     factor: options.Factors = None,
     prior: options.Prior = False,
     images: options.Images = None,
+    levels: options.Levels = None,
     split: options.Split = None,
     seed: options.PriorSeed = 0,
     force: options.ReplaceFile = False,
@@ -116,7 +118,7 @@ def swap(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import swap as figure
 
-        given = model.images(images, split, data_dir, prior)
+        given = model.images(images, split, data_dir, prior, levels)
         codes = starting_codes(model, given, n, seed)
         write_picture(
             figure(
@@ -132,6 +134,7 @@ def embedding(
     out: options.Picture = Path("embedding.png"),
     n: _AllImages = None,
     images: options.Images = None,
+    levels: options.Levels = None,
     split: options.Split = None,
     force: options.ReplaceFile = False,
     data_dir: options.DataDir = None,
@@ -146,7 +149,7 @@ def embedding(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import embedding as figure
 
-        given = model.needed_images(images, split, data_dir)
+        given = model.needed_images(images, split, data_dir, levels)
         labels = None if given.labels is None else given.labels[:n]
         write_picture(figure(model.autoencoder, given.x[:n], labels), out)
 
@@ -157,6 +160,7 @@ def concentrations(
     out: options.Picture = Path("concentrations.png"),
     n: _AllImages = None,
     images: options.Images = None,
+    levels: options.Levels = None,
     split: options.Split = None,
     force: options.ReplaceFile = False,
     data_dir: options.DataDir = None,
@@ -171,7 +175,7 @@ def concentrations(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import concentrations as figure
 
-        x = model.needed_images(images, split, data_dir).x[:n]
+        x = model.needed_images(images, split, data_dir, levels).x[:n]
         write_picture(figure(model.autoencoder, x), out)
 
 

@@ -17,6 +17,7 @@ def reconstruct(
     out: options.Picture = Path("reconstructions.png"),
     n: Annotated[int, typer.Option("--n", min=1, help="Number of images, from the first on.")] = 10,
     images: options.Images = None,
+    levels: options.Levels = None,
     split: options.Split = None,
     force: options.ReplaceFile = False,
     data_dir: options.DataDir = None,
@@ -31,5 +32,5 @@ def reconstruct(
     with opened(source, runs_dir, device, threads, quiet) as model:
         from sxvae.plotting import reconstructions
 
-        x = model.needed_images(images, split, data_dir).x[:n]
+        x = model.needed_images(images, split, data_dir, levels).x[:n]
         write_picture(reconstructions(model.autoencoder, x), out)

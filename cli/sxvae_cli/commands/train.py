@@ -104,6 +104,8 @@ def _fit(
 
     resolve_device(device)  # refused before any data are fetched
     data = load_data(settings.data)
+    for remark in data.remarks:
+        say(remark, quiet)
     shaped = settings.model.model_copy(update={"input_shape": data.image_shape})
     model = initial_model(settings.model_copy(update={"model": shaped}))
     _remark_on_weight(settings.training, quiet)

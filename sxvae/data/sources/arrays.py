@@ -8,59 +8,64 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from sxvae.config import DataSettings, SplitName
 from sxvae.data.images import Split
+from sxvae.data.sources.splitting import Loaded
 from sxvae.errors import DataError
-from sxvae.io.array_files import IMAGES, LABELS, read_images_and_labels
-from sxvae.io.image_arrays import as_pixels
+from sxvae.io.array_files import LabelledArray, read_array_file
+from sxvae.io.array_names import Keys
+from sxvae.io.image_arrays import as_pixels, looks_channels_last
+from sxvae_runtime.levels import DATA_SET
 
 _FEW_CHANNELS = (1, 3)
 
 
-def load_arrays(path: Path, channels_last: bool) -> Split:
-    """Load the images of a file: uint8, boolean, or floating point in [0, 1].
+def load_arrays(path: Path, settings: DataSettings) -> Loaded:
+    """Load the images of a file: bool, whole numbers with a scale, or floating point in [0, 1].
 
     Args:
-        path: .npy with the images, or .npz or .safetensors with images `x` and perhaps integer
-            labels `y`, shape (n,). Images have the shape (n, H, W) or (n, C, H, W).
-        channels_last: whether they have the shape (n, H, W, C) instead.
+        path: a file that `read_array_file` reads. Images have the shape (n, H, W) or (n, C, H, W).
+        settings: whether they have the shape (n, H, W, C) instead, their levels, and the names of
+            the arrays.
 
     Raises:
-        DataError: if the file can't be read, or its arrays are not images with integer labels.
+        DataError: if the file can't be read, or its arrays are not images with labels.
     """
-    arrays = read_images_and_labels(path)
-    pixels, scale = as_pixels(_channels_first(arrays[IMAGES], channels_last, path), path)
-    labels = _checked_labels(arrays[LABELS], len(pixels), path) if LABELS in arrays else None
+    file = read_array_file(path, Keys(settings.images_key, settings.labels_key))
+    splits: dict[SplitName, Split] = {
+        name or "train": _split(part, settings, path) for name, part in file.parts.items()
+    }
+    return Loaded(splits, () if file.remark is None else (file.remark,))
+
+
+def _split(part: LabelledArray, settings: DataSettings, path: Path) -> Split:
+    x = _channels_first(part.x, settings.channels_last, path)
+    pixels, scale = as_pixels(x, f"the array of images in {path}", settings.levels, DATA_SET)
     # PyTorch takes arrays that are contiguous and writable.
-    return Split(torch.from_numpy(np.require(pixels, requirements=["C", "W"])), scale, labels)
+    tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+    if part.labels is None:
+        return Split(tensor, scale)
+    labels, class_names = part.labels
+    return Split(tensor, scale, torch.from_numpy(labels), class_names)
 
 
-def _channels_first(x: NDArray[Any], channels_last: bool, path: Path) -> NDArray[Any]:
+def _channels_first(x: NDArray[Any], channels_last: bool | None, path: Path) -> NDArray[Any]:
     """The same images with the axes (n, C, H, W)."""
     expected = "(n, H, W, C)" if channels_last else "(n, H, W) or (n, C, H, W)"
     if x.ndim not in ((4,) if channels_last else (3, 4)) or x.size == 0:
         raise DataError(f"the images in {path} have the shape {x.shape} in place of {expected}")
     if x.ndim == 3:
         return x[:, np.newaxis]
-    _, second, _, last = x.shape
-    if not channels_last and last in _FEW_CHANNELS and second > max(_FEW_CHANNELS):
+    if channels_last is None and looks_channels_last(x.shape):
         raise DataError(
             f"the images in {path} have the shape {x.shape}, with the channels last as it seems: "
-            "say so with --channels-last"
+            "say so with --channels-last, or with --no-channels-last that they come first"
         )
+    _, second, _, last = x.shape
     if channels_last and second in _FEW_CHANNELS and last > max(_FEW_CHANNELS):
         raise DataError(
             f"the images in {path} have the shape {x.shape}, with the channels first as it seems: "
             "leave out --channels-last"
         )
     return np.moveaxis(x, -1, 1) if channels_last else x
-
-
-def _checked_labels(y: NDArray[Any], n: int, path: Path) -> Tensor:
-    if y.dtype.kind not in "iub" or y.shape != (n,):
-        raise DataError(
-            f"the labels 'y' in {path} are of type {y.dtype} and shape {y.shape}: integers of "
-            f"shape ({n},), one for each image, are needed"
-        )
-    return torch.from_numpy(y.astype(np.int64))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from sxvae.config import DataSettings
 from sxvae.data.images import ImageData, Split
 
+DIGITS_LEVELS = 17
+
 _TRAIN, _VALIDATION = 1_297, 250
 
 
@@ -20,7 +22,7 @@ def load_digits(settings: DataSettings) -> ImageData:
     """Load the digits, split 1,297 / 250 / 250 in scikit-learn's order."""
     table = _table()
     pixels = torch.from_numpy(table[:, :-1]).to(torch.uint8).reshape(-1, 1, 8, 8)
-    whole = Split(pixels, 16.0, torch.from_numpy(table[:, -1]).to(torch.int64))
+    whole = Split(pixels, DIGITS_LEVELS - 1, torch.from_numpy(table[:, -1]).to(torch.int64))
     after_validation = _TRAIN + _VALIDATION
     parts = (slice(_TRAIN), slice(_TRAIN, after_validation), slice(after_validation, None))
     train, validation, test = (whole.subset(part) for part in parts)
