@@ -67,7 +67,8 @@ def load_again(
     Args:
         stored: the data settings of the run.
         data_dir: the folder to look in; None for the run's own or the usual one.
-        on_change: called with a sentence if the images at a path differ from those of the run.
+        on_change: called with a sentence if the images at a path differ from those of the run, and
+            then with those on how they were read.
 
     Raises:
         ConfigError: as `load_data`.
@@ -89,7 +90,8 @@ def load_again(
         )
         if on_change is None:
             raise DataError(f"{changed}: put them back, or train another model")
-        on_change(changed)
+        for sentence in (changed, *data.remarks):
+            on_change(sentence)
     return data
 
 
