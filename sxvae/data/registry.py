@@ -67,8 +67,7 @@ def load_again(
     Args:
         stored: the data settings of the run.
         data_dir: the folder to look in; None for the run's own or the usual one.
-        on_change: called with a sentence if the images at a path differ from those of the run, and
-            then with those on how they were read.
+        on_change: called with a sentence if the images at a path differ from those of the run.
 
     Raises:
         ConfigError: as `load_data`.
@@ -90,8 +89,7 @@ def load_again(
         )
         if on_change is None:
             raise DataError(f"{changed}: put them back, or train another model")
-        for sentence in (changed, *data.remarks):
-            on_change(sentence)
+        on_change(changed)
     return data
 
 
