@@ -105,8 +105,11 @@ def test_embeddings_are_the_posterior_parameters(model: ProductSpaceVAE, data: I
 
 def test_classes_keep_their_names(model: ProductSpaceVAE, data: ImageData, tmp_path: Path) -> None:
     names = ("a", "b, c", "ü")
-    parts = (data.train, data.validation, data.test)
-    named = ImageData(*(Split(part.pixels, 1.0, part.labels, names) for part in parts))
+    train, validation, test = (
+        Split(part.pixels, 1.0, part.labels, names)
+        for part in (data.train, data.validation, data.test)
+    )
+    named = ImageData(train, validation, test)
     assert probe(model, named, limit=5)["classes"] == list(names)
     assert "classes" not in probe(model, data, limit=5)
     found = embed(model, named, limit=4)

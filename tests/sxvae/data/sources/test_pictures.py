@@ -6,6 +6,7 @@ import shutil
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,8 @@ def test_sixteen_bits_are_resized_without_rounding_to_eight(tmp_path: Path) -> N
 def test_the_scale_of_masks_and_of_twelve_bits_is_asked_for(
     dtype: type, largest: int, levels: int, tmp_path: Path
 ) -> None:
-    values = np.random.default_rng(0).integers(0, largest + 1, (10, 4, 4)).astype(dtype)
+    drawn = np.random.default_rng(0).integers(0, largest + 1, (10, 4, 4))
+    values: NDArray[Any] = drawn.astype(dtype)
     values[0, 0, 0] = largest
     for i, picture in enumerate(values):
         Image.fromarray(picture).save(tmp_path / f"{i}.png")
