@@ -101,14 +101,17 @@ def _read(path: Path, content: _Content, keys: Keys) -> ArrayFile:
     parts = {}
     for split, pair in pairs.items():
         x = content.read(pair.images)
-        labels = None
-        if pair.labels is not None:
-            y = content.read(pair.labels)
-            labels = read_labels(
-                y, len(x) if x.ndim else 0, f"the labels {pair.labels!r} in {path}"
-            )
+        n = len(x) if x.ndim else 0
+        labels = None if pair.labels is None else _labels(content, pair.labels, n, path)
         parts[split] = LabelledArray(x, labels)
     return ArrayFile(parts, how_read(names, pairs, path))
+
+
+def _labels(content: _Content, name: str, n: int, path: Path) -> Labels:
+    try:
+        return read_labels(content.read(name), n, f"the labels {name!r} in {path}")
+    except DataError as error:
+        raise DataError(f"{error}; --labels-key none leaves them out") from None
 
 
 def _size(content: _Content, pairs: Iterable[Pair]) -> int:

@@ -75,8 +75,8 @@ def find_pairs(names: Sequence[str], keys: Keys, path: Path) -> dict[SplitName |
         return _of_splits(names, images, roles, keys, path)
     if len(images) != 1:
         raise DataError(
-            f"{path} holds {_listed(names)}: say which are the images with --images-key, or call "
-            "them 'x', and labels, if there are any, 'y'"
+            f"{path} holds {_listed(names)}: call the images 'x', and labels, if there are any, "
+            "'y', or say which they are with --images-key of sxvae train"
         )
     return {None: Pair(images[0], _labels(names, roles, None, keys, path))}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,23 @@ def as_pixels(x: NDArray[Any], name: str, levels: int | None, question: Question
         if x.dtype == np.bool_:
             return Pixels(x.astype(np.uint8), 1.0)
         return Pixels(unit_interval(x, name), 1.0)
+    except InputError as error:
+        raise DataError(str(error)) from None
+
+
+def common_levels(arrays: Sequence[NDArray[Any]], name: str) -> int | None:
+    """The levels of all splits of a data set, which the brightest says: a small one may be dark.
+
+    Raises:
+        DataError: if the scale can't be told.
+    """
+    first, *others = arrays
+    alike = all(array.dtype == first.dtype and array.size for array in arrays)
+    if not others or not alike or first.dtype.kind not in "iu":
+        return None
+    brightest = max(arrays, key=lambda array: int(array.max()))
+    try:
+        return scale_of(brightest, None, name, DATA_SET) + 1
     except InputError as error:
         raise DataError(str(error)) from None
 

@@ -91,7 +91,7 @@ def test_training_curves_of_the_newest_run(cli: Cli, trained: Path, tmp_path: Pa
 
 def test_a_bundle_is_drawn_without_torch(bundle: Path, own_images: Path, tmp_path: Path) -> None:
     """In one process, so that the proof holds for all of them."""
-    own = ("--images", str(own_images))
+    own = ("--images", str(own_images), "--levels", "256")
     commands = [
         ["interpolate", str(bundle), "--out", "a.svg", "--long-way"],
         ["interpolate", str(bundle), *own, "--from", "1", "--to", "4", "--out", "b.svg"],
@@ -146,7 +146,9 @@ def test_images_that_do_not_fit_are_refused(
     assert "leave out --images" in done.stderr
     done = cli("plot", "samples", bundle, "--device", "cuda", code=2)
     assert "drawn on the CPU" in done.stderr
-    done = cli("interpolate", bundle, "--images", own_images, "--to", "12", code=2)
+    done = cli(
+        "interpolate", bundle, "--images", own_images, "--levels", "256", "--to", "12", code=2
+    )
     assert "no image 12: there are 12, counted from 0" in done.stderr
     assert not list(tmp_path.glob("*.png"))
 

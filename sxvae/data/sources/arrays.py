@@ -15,7 +15,7 @@ from sxvae.data.sources.splitting import Loaded
 from sxvae.errors import DataError
 from sxvae.io.array_files import LabelledArray, read_array_file
 from sxvae.io.array_names import Keys
-from sxvae.io.image_arrays import as_pixels, looks_channels_last
+from sxvae.io.image_arrays import as_pixels, common_levels, looks_channels_last
 from sxvae_runtime.levels import DATA_SET
 
 _FEW_CHANNELS = (1, 3)
@@ -33,15 +33,25 @@ def load_arrays(path: Path, settings: DataSettings) -> Loaded:
         DataError: if the file can't be read, or its arrays are not images with labels.
     """
     file = read_array_file(path, Keys(settings.images_key, settings.labels_key))
+    levels = settings.levels or common_levels(
+        [part.x for part in file.parts.values()], _named(path)
+    )
     splits: dict[SplitName, Split] = {
-        name or "train": _split(part, settings, path) for name, part in file.parts.items()
+        name or "train": _split(part, settings.channels_last, levels, path)
+        for name, part in file.parts.items()
     }
     return Loaded(splits, () if file.remark is None else (file.remark,))
 
 
-def _split(part: LabelledArray, settings: DataSettings, path: Path) -> Split:
-    x = _channels_first(part.x, settings.channels_last, path)
-    pixels, scale = as_pixels(x, f"the array of images in {path}", settings.levels, DATA_SET)
+def _named(path: Path) -> str:
+    return f"the array of images in {path}"
+
+
+def _split(
+    part: LabelledArray, channels_last: bool | None, levels: int | None, path: Path
+) -> Split:
+    x = _channels_first(part.x, channels_last, path)
+    pixels, scale = as_pixels(x, _named(path), levels, DATA_SET)
     # PyTorch takes arrays that are contiguous and writable.
     tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     if part.labels is None:

@@ -44,7 +44,7 @@ def _load(path: Path, images: int) -> Split:
         raise DataError(
             f"{path} has {len(bits):,} images in place of {images:,}: download it again"
         )
-    return Split(torch.from_numpy(bits).view(images, 1, _SIDE, _SIDE))
+    return Split(torch.from_numpy(bits).view(images, 1, _SIDE, _SIDE), 1.0)
 
 
 def parse_amat(content: bytes, path: Path) -> NDArray[np.uint8]:

@@ -115,7 +115,8 @@ def _split(pixels: torch.Tensor) -> Split:
     ("pixels", "message"),
     [
         (torch.zeros(0, 1, 2, 2), r"\(n, C, H, W\)"),
-        (torch.zeros(3, 2, 2), r"\(n, C, H, W\)"),
+        (torch.zeros(3, 2), r"\(n, C, H, W\)"),
+        (torch.zeros(3, 0, 2), r"\(n, C, H, W\)"),
         (torch.full((3, 1, 2, 2), 1.5), "outside"),
         (torch.full((3, 1, 2, 2), -0.1), "outside"),
         (torch.full((3, 1, 2, 2), float("nan")), "not finite"),
@@ -163,7 +164,11 @@ def test_a_stored_folder_that_is_not_here_gives_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"channels_last": True}, {"image_size": (8, 8)}, {"split_seed": 1}]
+    "setting",
+    [
+        *({"channels_last": True}, {"image_size": (8, 8)}, {"split_seed": 1}, {"levels": 17}),
+        *({"images_key": "x"}, {"labels_key": "y"}),
+    ],
 )
 @pytest.mark.parametrize("name", DATASETS)
 def test_named_sets_refuse_what_is_for_paths(name: str, setting: dict[str, Any]) -> None:

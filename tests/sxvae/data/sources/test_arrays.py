@@ -86,15 +86,89 @@ def test_shapes(
     assert data.train.pixels[0].numpy().tobytes() in {image.tobytes() for image in first}
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "bool", "float16", "float32", ">f4", "float64"])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        *("uint8", "uint16", "bool", "int64", "uint32", "int8"),
+        *("float16", "float32", ">f4", "float64"),
+    ],
+)
 def test_types(tmp_path: Path, dtype: str) -> None:
-    """Zeros and ones are these in every type, except that 1 of 255 is next to nothing."""
+    """Zeros and ones are these in every type; bytes may be 1 of 255, so they are asked about."""
     x = (_numbered(4, 4) % 2).astype(dtype)
-    data = load_data(_save(tmp_path / "own.npy", x))
+    path, levels = _save(tmp_path / "own.npy", x), None
+    if dtype in ("uint8", "uint16"):
+        with pytest.raises(DataError, match=r"own\.npy is uint.* up to 1, .*--levels 2"):
+            load_data(path)
+        levels = 2
+    data = load_data(DataSettings(dataset=str(path), levels=levels))
     grey = data.train.images(slice(None))
     assert grey.dtype == torch.float32
-    assert grey.max().item() == pytest.approx(1 / 255 if dtype == "uint8" else 1)
-    assert grey.min().item() == 0
+    assert set(grey.unique().tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("levels", [17, 200, 4_096])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int64"])
+def test_levels(tmp_path: Path, levels: int, dtype: str) -> None:
+    values = np.minimum(_numbered(4, 4).astype(np.int64) * levels // 250, levels - 1)
+    if levels > 256 and dtype == "uint8":
+        return
+    path = str(_save(tmp_path / "own.npy", values.astype(dtype)))
+    data = load_data(DataSettings(dataset=path, levels=levels))
+    found = torch.cat([split.images(slice(None)) for split in _all(data)]).flatten()
+    expected = np.sort(values.ravel() / (levels - 1))
+    np.testing.assert_allclose(np.sort(found.numpy()), expected, rtol=1e-6)
+
+
+def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
+    x = np.linspace(0, 65_535, N * 16).astype(np.uint16).reshape(N, 4, 4)
+    data = load_data(_save(tmp_path / "own.npy", x))
+    grey = torch.cat([split.images(slice(None)) for split in _all(data)])
+    assert len((grey * 65_535).round().unique()) == N * 16
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked"),
+    [
+        *(((8, 8, 2), True), ((8, 8, 4), True), ((28, 28, 3), True), ((28, 20, 5), True)),
+        *(((4, 4, 1), True), ((2, 3, 3), False), ((3, 32, 4), False), ((12, 16, 16), False)),
+        *(((1, 28, 4), False), ((8, 4, 8), False), ((16, 16, 16), False)),
+    ],
+)
+def test_doubtful_axes_are_asked_about(tmp_path: Path, shape: tuple[int, ...], asked: bool) -> None:
+    path = str(_save(tmp_path / "own.npy", _numbered(*shape)))
+    if asked:
+        with pytest.raises(DataError, match="with --channels-last, or with --no-channels-last"):
+            load_data(path)
+    else:
+        assert load_data(path).image_shape == shape
+    assert load_data(DataSettings(dataset=path, channels_last=False)).image_shape == shape
+
+
+def test_splits_of_the_file_are_kept_and_missing_ones_made(tmp_path: Path) -> None:
+    """A tenth of the training images is for validation, by the seed."""
+    x, y = _numbered(4, 5), np.array(["b", "c"] * 10)  # bright, with dark test images
+    path = tmp_path / "keras.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=x[:3], y_test=np.array(["a", "a", "c"]))
+    first, again, other = (
+        load_data(DataSettings(dataset=str(path), split_seed=seed)) for seed in (0, 0, 1)
+    )
+    assert [len(split) for split in _all(first)] == [18, 2, 3]
+    assert torch.equal(first.train.pixels, again.train.pixels)
+    assert not torch.equal(first.validation.pixels, other.validation.pixels)
+    assert torch.equal(first.test.pixels, other.test.pixels)
+    np.testing.assert_array_equal(first.test.pixels[:, 0], x[:3])
+    assert first.settings.class_names == ("a", "b", "c")
+    assert first.test.labels is not None
+    assert first.test.labels.tolist() == [0, 0, 2]
+    assert set(torch.cat([s.labels for s in _all(first) if s.labels is not None]).tolist()) == {
+        *(0, 1, 2)
+    }
+    assert first.settings.content_sha256 == other.settings.content_sha256
+    (remark,) = first.remarks
+    assert remark.startswith("keras.npz was read as train 'x_train' with the labels 'y_train'")
+    np.savez(path, x_train=x, x_test=x[:4])
+    assert load_data(path).settings.content_sha256 != first.settings.content_sha256
 
 
 def test_arrays_in_any_memory_order(tmp_path: Path) -> None:
@@ -152,8 +226,8 @@ GOOD = np.zeros((N, 4, 4), dtype=np.uint8)
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"images": GOOD, "y": np.arange(N)}, "holds 'images', 'y': images must be called 'x'"),
-        ({}, "holds nothing: images must be called 'x'"),
+        ({"a": GOOD, "b": GOOD}, "holds 'a', 'b': call the images 'x', .* --images-key"),
+        ({}, "holds nothing: call the images 'x'"),
         ({"x": np.zeros((N, 16))}, r"shape \(20, 16\) in place of \(n, H, W\) or \(n, C, H, W\)"),
         ({"x": np.zeros((N, 1, 1, 4, 4))}, r"shape \(20, 1, 1, 4, 4\)"),
         ({"x": np.zeros((0, 4, 4))}, r"shape \(0, 4, 4\)"),
@@ -161,7 +235,8 @@ GOOD = np.zeros((N, 4, 4), dtype=np.uint8)
         ({"x": np.zeros(())}, r"shape \(\)"),
         ({"x": np.zeros((N, 28, 28, 3))}, "say so with --channels-last"),
         ({"x": GOOD[:9]}, "holds 9 images, and at least 10 are needed"),
-        ({"x": GOOD.astype(np.int64)}, "the type int64; floating point, uint8 or bool"),
+        ({"x": GOOD + np.int64(16)}, r"int64 with values up to 16, .*\(--levels 17 for 0 to 16\)"),
+        ({"x": GOOD - np.int64(1)}, "negative values, the least of them -1"),
         ({"x": GOOD.astype(str)}, "the type <U"),
         ({"x": GOOD.astype(complex)}, "the type complex128"),
         ({"x": GOOD * np.nan}, "not finite"),
@@ -169,9 +244,9 @@ GOOD = np.zeros((N, 4, 4), dtype=np.uint8)
         ({"x": GOOD + 1e300}, "not finite"),
         ({"x": GOOD + 255.0}, r"from 255 to 255; they must lie in \[0, 1\]"),
         ({"x": GOOD - 0.5}, "from -0.5 to -0.5"),
-        ({"x": GOOD, "y": np.arange(N - 1)}, r"shape \(19,\): integers of shape \(20,\)"),
-        ({"x": GOOD, "y": np.eye(N, dtype=int)}, r"shape \(20, 20\)"),
-        ({"x": GOOD, "y": np.ones(N)}, "of type float64"),
+        ({"x": GOOD, "y": np.arange(N - 1)}, r"shape \(19,\): one label for each of the 20"),
+        ({"x": GOOD, "y": np.ones((N, 2), dtype=int)}, r"shape \(20, 2\)"),
+        ({"x": GOOD, "y": np.ones(N) / 2}, r"hold 0\.5, which is no class"),
     ],
 )
 def test_what_cannot_be_images_is_refused(
@@ -242,9 +317,11 @@ def test_paths_without_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for missing in ("own.npy", "./own", str(tmp_path / "own")):
         with pytest.raises(DataError, match=r"there is nothing at .*own"):
             load_data(missing)
-    (tmp_path / "own.csv").write_text("1,2")
+    (tmp_path / "own.xyz").write_text("1,2")
     with pytest.raises(DataError, match=r"is none of what images are read from: \.npy, \.npz"):
-        load_data(tmp_path / "own.csv")
+        load_data(tmp_path / "own.xyz")
+    with pytest.raises(DataError, match="is a device, and a file is needed"):
+        load_data("/dev/zero")
     with pytest.raises(DataError, match="can't be read"):
         load_data(f"./{'a' * 300}")
     monkeypatch.chdir(tmp_path)
