@@ -10,34 +10,17 @@ from sxvae.errors import DataError
 
 
 def default_data_dir() -> Path:
-    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder.
-
-    Raises:
-        DataError: if it is in the home folder, and the system does not say where that is.
-    """
+    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder."""
     named = os.environ.get("SXVAE_DATA_DIR")
     if named:
-        return _expanded(named)
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "sxvae"
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "sxvae"
 
 
 def data_dir(settings: DataSettings) -> Path:
-    """The folder that holds the named data sets.
-
-    Raises:
-        DataError: if it is in the home folder, and the system does not say where that is.
-    """
-    return _expanded(settings.data_dir) if settings.data_dir else default_data_dir()
-
-
-def _expanded(folder: str) -> Path:
-    try:
-        return Path(folder).expanduser()
-    except RuntimeError as error:
-        raise DataError(
-            f"the folder of data sets is {folder}, and there is no such home folder: name another "
-            "with --data-dir or SXVAE_DATA_DIR"
-        ) from error
+    """The folder that holds the named data sets."""
+    return Path(settings.data_dir) if settings.data_dir else default_data_dir()
 
 
 def required_file(settings: DataSettings, name: str, address: str) -> Path:

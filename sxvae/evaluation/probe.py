@@ -40,10 +40,10 @@ def probe(
         limit: the number of its images, taken from the beginning; all if None.
 
     Returns:
-        JSON-ready: "neighbours", "draws", "images", and "accuracy": for each number of labels the
+        JSON-ready: "neighbours", "draws", "images", "classes" (their names, if they have names),
+        and "accuracy": for each number of labels the
         accuracy with all coordinates ("joint"), its standard deviation over the draws
-        ("joint_sd"), and that with each factor's own ("per_factor"). "classes" are the names of
-        the classes, if they have names.
+        ("joint_sd"), and that with each factor's own ("per_factor").
 
     Raises:
         ConfigError: if the split is "train", of which the labelled images are.
@@ -70,7 +70,7 @@ def probe(
     parts = [slice(None), *(factor.slice for factor in model.space.factors)]
     accuracy = {}
     for number, indices in draws.items():
-        measured = np.array(
+        found = np.array(
             [
                 [
                     _accuracy(codes[i][:, part], labels[i], predicted[:, part], truth)
@@ -79,14 +79,14 @@ def probe(
                 for i in indices
             ]
         )
-        joint, *per_factor = measured.mean(axis=0).tolist()
+        joint, *per_factor = found.mean(axis=0).tolist()
         accuracy[str(number)] = {
             "joint": joint,
-            "joint_sd": float(measured[:, 0].std(ddof=1)),
+            "joint_sd": float(found[:, 0].std(ddof=1)),
             "per_factor": per_factor,
         }
-    found = {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
-    return found if target.class_names is None else {**found, "classes": list(target.class_names)}
+    about = {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
+    return about if target.class_names is None else {**about, "classes": list(target.class_names)}
 
 
 def check_probe(data: ImageData, split: SplitName) -> None:

@@ -7,6 +7,7 @@ pictures of a larger collection. Nothing that looks like a picture is left out w
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,17 +30,35 @@ OWN = "written by sxvae"
 WITHOUT_PICTURES = "without pictures"
 
 
+# So many files are named for each thing that is said.
+_NAMED = 3
+
+
+def counted(paths: Sequence[Path], root: Path, what: str = "") -> str:
+    """How many, and the first of them by their paths in `root`: "5 folders (a, b, c, ...)"."""
+    names = [str(path.relative_to(root)) for path in paths[:_NAMED]]
+    more = ", ..." if len(paths) > _NAMED else ""
+    return f"{len(paths):,}{what and ' '}{what} ({', '.join(names)}{more})"
+
+
 @dataclass
 class LeftOut:
     """What is in a folder and is no part of its data.
 
     Attributes:
+        root: the folder.
         entries: for each reason, what was left out.
         links_out: links to files and folders outside, which are part of the data.
     """
 
+    root: Path
     entries: dict[str, list[Path]] = field(default_factory=dict)
     links_out: list[Path] = field(default_factory=list)
+
+    def described(self) -> str:
+        """How much was left out and why, as the end of a sentence; empty if nothing was."""
+        reasons = [counted(paths, self.root, reason) for reason, paths in self.entries.items()]
+        return f"; left out: {', '.join(reasons)}" if reasons else ""
 
     def add(self, reason: str, path: Path) -> None:
         """Note what is left out."""
@@ -141,7 +160,7 @@ class _Survey:
     """Looks through folders, and notes what is left out."""
 
     def __init__(self, root: Path) -> None:
-        self.left_out = LeftOut()
+        self.left_out = LeftOut(root)
         self._root = root.resolve()
 
     def entries(self, folder: Path) -> tuple[list[Path], list[Path]]:
@@ -175,6 +194,7 @@ class _Survey:
         if not folders:
             raise DataError(
                 f"the folder {folder} holds no images ({', '.join(sorted(suffixes()))})"
+                f"{self.left_out.described()}"
             )
         return {sub.name: self._of_class(sub) for sub in folders}
 
@@ -214,7 +234,7 @@ def _reason_against(entry: Path) -> str | None:
 
 def _holds_pictures(folder: Path) -> bool:
     """Whether there is a picture in a folder, at any depth; links below it are not followed."""
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not _is_hidden(name)]
         for name in files:
             file = Path(place, name)
@@ -222,6 +242,11 @@ def _holds_pictures(folder: Path) -> bool:
             if looks_right and not is_own_picture(file):
                 return True
     return False
+
+
+def _raise(error: OSError) -> None:
+    """A folder that can't be read is not one without pictures."""
+    raise error
 
 
 def _is_hidden(name: str) -> bool:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sxvae.data.sources.folder_listing import Listing
+from sxvae.data.sources.folder_listing import Listing, counted
 from sxvae.data.sources.pictures import Picture
-
-# So many files are named for each thing that is said.
-_NAMED = 3
 
 
 class Oddities:
@@ -31,28 +28,23 @@ class Oddities:
         if self._several:
             said.append(
                 f"only the first picture is read of files that hold several: "
-                f"{_counted(self._several, root)}"
+                f"{counted(self._several, root)}"
             )
         if self._reduced:
             said.append(
                 "16 bits are kept of plain grey only, and 8 of colour and transparency: "
-                f"{_counted(self._reduced, root)}"
+                f"{counted(self._reduced, root)}"
             )
         return said
 
 
 def remarks_on(root: Path, listing: Listing, oddities: Oddities) -> tuple[str, ...]:
     """Sentences on what was read of a folder, and then on each thing that may not be expected."""
-    said = [f"read {_described(listing)} from {root}"]
-    if listing.left_out.entries:
-        reasons = [
-            _counted(entries, root, reason) for reason, entries in listing.left_out.entries.items()
-        ]
-        said[0] += f"; left out: {', '.join(reasons)}"
+    said = [f"read {_described(listing)} from {root}{listing.left_out.described()}"]
     if listing.left_out.links_out:
         said.append(
             "links that lead out of the folder are followed: "
-            f"{_counted(listing.left_out.links_out, root)}"
+            f"{counted(listing.left_out.links_out, root)}"
         )
     return (*said, *oddities.sentences(root))
 
@@ -69,10 +61,3 @@ def _described(listing: Listing) -> str:
 
 def _many(n: int, one: str, more: str = "") -> str:
     return f"{n:,} {one if n == 1 else more or one + 's'}"
-
-
-def _counted(paths: list[Path], root: Path, what: str = "") -> str:
-    """How many, and the first of them by name: "5 folders (a, b, c, ...)"."""
-    names = [str(path.relative_to(root)) for path in paths[:_NAMED]]
-    more = ", ..." if len(paths) > _NAMED else ""
-    return f"{len(paths):,}{what and ' '}{what} ({', '.join(names)}{more})"

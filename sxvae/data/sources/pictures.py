@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from sxvae.errors import DataError
 
@@ -33,6 +34,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIXTEEN_BITS = 65_535
+_WHITE_IS_ZERO = 0
 # How files say that channels have 16 bits; Pillow keeps them of grey pictures only.
 _REDUCED = (";16B", ";16L", ";16N", ";16")
 
@@ -56,19 +58,21 @@ class Picture:
 
 
 @functools.cache
-def formats() -> tuple[str, ...]:
-    """The formats of pictures that Pillow reads on this machine."""
-    Image.init()
-    return tuple(sorted(set(Image.OPEN) - _NO_PICTURES))
+def suffixes() -> dict[str, str]:
+    """The suffixes of pictures that Pillow reads, in small letters with the dot: their formats."""
+    return {
+        suffix: kind
+        for suffix, kind in sorted(Image.registered_extensions().items())
+        if kind in Image.OPEN and kind not in _NO_PICTURES
+    }
 
 
 @functools.cache
-def suffixes() -> frozenset[str]:
-    """The suffixes of these formats, in small letters, each with its dot."""
-    readable = set(formats())
-    return frozenset(
-        suffix for suffix, kind in Image.registered_extensions().items() if kind in readable
-    )
+def _formats(suffix: str) -> tuple[str, ...]:
+    """The formats to try, that of the suffix first."""
+    first = suffixes().get(suffix)
+    others = sorted(set(suffixes().values()) - {first})
+    return tuple(others) if first is None else (first, *others)
 
 
 def size_of(file: Path) -> tuple[int, int]:
@@ -95,6 +99,7 @@ def read_picture(file: Path, image_size: tuple[int, int] | None) -> Picture:
         is_reduced = _is_reduced(image)
         is_grey = image.mode in ("1", "L", "LA", "La") or _raw_mode(image).startswith("LA;")
         is_first = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        black = _black_of_deep_tiff(image)
         image.load()
         image = _upright(image)
     if image.mode == "F":
@@ -104,6 +109,8 @@ def read_picture(file: Path, image_size: tuple[int, int] | None) -> Picture:
         )
     if image.mode.startswith("I"):
         values = _sixteen_bits(image, file)
+        if black is not None:
+            values = np.clip(black - values.astype(np.int64), 0, black).astype(np.uint16)
         largest = int(values.max())
         return Picture(_resized(values, image_size), largest, is_first, is_reduced)
     plain = _plain(image, is_grey, file)
@@ -122,7 +129,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # irregular files that Pillow can read anyway
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=formats()) as image:
+            with Image.open(file, formats=_formats(file.suffix.lower())) as image:
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
@@ -155,6 +162,18 @@ def _raw_mode(image: Image.Image) -> str:
 
 def _is_reduced(image: Image.Image) -> bool:
     return not image.mode.startswith("I") and _raw_mode(image).endswith(_REDUCED)
+
+
+def _black_of_deep_tiff(image: Image.Image) -> int | None:
+    """The value that is black in a TIFF of 16 bits where 0 is white; None for all else.
+
+    Pillow turns such pictures round only if they have 8 bits.
+    """
+    if not isinstance(image, TiffImageFile) or not image.mode.startswith("I;16"):
+        return None
+    if image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) != _WHITE_IS_ZERO:
+        return None
+    return int(2 ** image.tag_v2.get(ExifTags.Base.BitsPerSample, (16,))[0]) - 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -196,9 +215,9 @@ def _sixteen_bits(image: Image.Image, file: Path) -> NDArray[np.uint16]:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > _SIXTEEN_BITS:
         raise DataError(
-            f"the image {file} has more than 16 bits a pixel, with values from {values.min()} to "
-            f"{values.max()}: divide the values by the one that is white, and save them times "
-            "65535 as 16 bits, or as floating point in one .npy file"
+            f"the image {file} has more than 16 bits a pixel, or negative ones (values from "
+            f"{values.min()} to {values.max()}): divide the values by the one that is white, and "
+            "save them times 65535 as 16 bits, or as floating point in one .npy file"
         )
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):

@@ -54,6 +54,13 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_of_other_files_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "photograph.heic").write_bytes(b"")
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"left out: 1 linked to nothing \(gone.png\), 1 with ano"):
+        load_data(tmp_path)
+
+
 def test_every_suffix_that_pillow_reads(tmp_path: Path) -> None:
     names = ("a.jfif", "b.jpe", "c.JPG", "d.apng", "e.tga", "f.pcx", "g.qoi", "h.Tiff", "i.webp")
     for name in names:

@@ -49,6 +49,11 @@ def test_sixteen_bits_are_kept(suffix: str, tmp_path: Path) -> None:
     assert _train(tmp_path)[0, 0].numpy() == pytest.approx(_RAMP / 65_535, rel=1e-6)
 
 
+def test_a_tiff_whose_0_is_white(tmp_path: Path) -> None:
+    Image.fromarray(_RAMP).save(tmp_path / "a.tiff", tiffinfo={262: 0})
+    assert _train(tmp_path)[0, 0].numpy() == pytest.approx(1 - _RAMP / 65_535, abs=1e-6)
+
+
 def test_pictures_of_different_depth_keep_the_greater_one(tmp_path: Path) -> None:
     Image.fromarray(np.full((16, 16, 3), (10, 20, 30), np.uint8)).save(tmp_path / "b.png")
     Image.fromarray(np.full((16, 16), 77, np.uint8)).save(tmp_path / "a.png")

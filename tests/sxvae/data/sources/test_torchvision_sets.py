@@ -169,19 +169,6 @@ def test_a_download_that_can_not_be_kept(
         load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path / "data")))
 
 
-def test_a_folder_under_the_home_folder(
-    tmp_path: Path, letter_f: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    _write_set(tmp_path / "sets" / "MNIST" / "raw", letter_f)
-    assert len(load_data(DataSettings(dataset="mnist", data_dir="~/sets")).test) == TEST
-    monkeypatch.setenv("SXVAE_DATA_DIR", "~/sets")
-    assert len(load_data("mnist").test) == TEST
-    monkeypatch.setenv("SXVAE_DATA_DIR", "~no such user/sets")
-    with pytest.raises(DataError, match="there is no such home folder: name another with --data-"):
-        load_data("mnist")
-
-
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A proxy that refuses. urllib keeps the proxies of its first request, so it is reset."""
