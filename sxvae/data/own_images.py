@@ -60,9 +60,8 @@ def labels_of(
     Raises:
         DataError: if the labels are none, or are not one for each image, or have no name.
     """
-    if isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.shape == (n,):
-        found = labels.detach().to(device)
-        names = None
+    if isinstance(labels, Tensor) and _is_plain_classes(labels, n):
+        found, names = labels.to(device), None
     else:
         read = _read_labels(labels, n)
         found, names = torch.from_numpy(read.values).to(device), read.class_names
@@ -77,6 +76,10 @@ def labels_of(
             f"{len(given)} class names"
         )
     return found, given
+
+
+def _is_plain_classes(labels: Tensor, n: int) -> bool:
+    return labels.dtype == torch.int64 and labels.shape == (n,) and not labels.is_meta
 
 
 def _renumbered(labels: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:

@@ -80,9 +80,27 @@ def as_pixels(x: NDArray[Any], name: str, levels: int | None, question: Question
             return Pixels(x.astype(np.float32) / np.float32(scale), 1.0)
         if x.dtype == np.bool_:
             return Pixels(x.astype(np.uint8), 1.0)
+        if x.dtype.str.endswith("V2"):
+            raise DataError(f"{name} is {x.dtype}, as NumPy writes bfloat16: save it as float32")
         return Pixels(unit_interval(x, name), 1.0)
     except InputError as error:
         raise DataError(str(error)) from None
+
+
+def whole_numbers(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """Pixels whose levels are said, which must be whole numbers; floating point may hold them too.
+
+    Raises:
+        DataError: if they are not.
+    """
+    if x.dtype.kind in "iu":
+        return x
+    if x.dtype.kind != "f" or not (np.isfinite(x) & (x == np.floor(x))).all():
+        raise DataError(
+            f"{name} is {x.dtype} and holds no whole numbers, and only these have levels: leave "
+            "out --levels"
+        )
+    return x.astype(np.int64)
 
 
 def common_levels(arrays: Sequence[NDArray[Any]], name: str) -> int | None:

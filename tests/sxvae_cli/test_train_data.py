@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sxvae_runtime
+from sxvae import DataSettings
+from sxvae.data import load_again
 from sxvae_cli.app import app
+from sxvae_export import export_bundle
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -142,3 +146,23 @@ def test_data_that_cannot_be_are_refused_in_a_sentence(
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_levels_and_names_go_from_training_to_the_bundle(cli: Cli, tmp_path: Path) -> None:
+    """12 bits in a file with names and splits of its own."""
+    x = np.random.default_rng(0).integers(0, 4_096, (20, 6, 6), np.uint16)
+    np.savez(tmp_path / "own.npz", train_scans=x, x_train=x[:2], kinds=["low", "high"] * 10)
+    own = ("--dataset", "own.npz", "--images-key", "train_scans", "--labels-key", "kinds")
+    done = cli("train", *SHORT, *own, "--levels", "4096", "--name", "a")
+    remark = "own.npz was read as images 'train_scans' with the labels 'kinds'; 'x_train' not read"
+    assert remark in done.stderr.splitlines()
+    stored = json.loads((tmp_path / "runs" / "a" / "config.json").read_text())["data"]
+    assert (stored["levels"], stored["class_names"]) == (4_096, ["high", "low"])
+    again = load_again(DataSettings.read(stored))
+    assert again.train.images(slice(None)).max() > 0.99
+
+    bundle = export_bundle(tmp_path / "runs" / "a" / "best.safetensors", tmp_path / "bundle").path
+    app = sxvae_runtime.load(bundle)
+    assert app.manifest.levels == 4_096
+    expected = app.encode(x[:3, None] / 4_095).mean_direction
+    np.testing.assert_allclose(app.encode(x[:3, None]).mean_direction, expected, atol=1e-6)

@@ -306,6 +306,19 @@ def test_a_file_that_is_no_picture_is_refused(explore: Explore, website: Website
     _equals_the_runtime(explorer, FIXTURES / "bundle_v1")
 
 
+def test_a_mask_of_zeros_and_ones_is_no_black_picture(
+    explore: Explore, website: Website, tmp_path: Path
+) -> None:
+    explorer = explore(website(FIXTURES / "bundle_v1"))
+    mask = (np.random.default_rng(0).random((8, 8)) < 0.5).astype(np.uint8)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    explorer.page.locator("input[type=file]").set_input_files(tmp_path / "mask.png")
+    alert = explorer.page.get_by_role("alert")
+    alert.wait_for()
+    assert "The brightest pixel of this picture is 1 of 255" in alert.inner_text()
+    assert explorer.page.locator(".found").is_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_in_both_colour_schemes(
     explore: Explore, website: Website, scheme: str

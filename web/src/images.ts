@@ -14,6 +14,9 @@ interface Pixels {
 // Larger pictures are first scaled down by the browser: their pixels would not fit a canvas.
 const LARGEST_SIDE = 2048;
 
+// As in sxvae_runtime.levels: up to here it is doubted that 255 stands for white.
+const ALMOST_BLACK = 16;
+
 /** What happens to a picture, for the page to say. */
 export function preprocessing([channels, height, width]: Shape): string {
   const colour = channels === 1 ? "turned grey" : "kept in colour";
@@ -40,7 +43,23 @@ export async function readImage(file: Blob, shape: Shape): Promise<Float32Array>
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  return fitted(context.getImageData(0, 0, canvas.width, canvas.height), shape);
+  const picture = context.getImageData(0, 0, canvas.width, canvas.height);
+  refuseAlmostBlack(picture);
+  return fitted(picture, shape);
+}
+
+/** Masks of 0 and 1, or levels up to 16, saved as a picture: 255 is not what stands for 1. */
+function refuseAlmostBlack(picture: Pixels): void {
+  let brightest = 0;
+  for (let i = 0; i < picture.data.length; i++) {
+    if (i % 4 !== 3) brightest = Math.max(brightest, picture.data[i]!); // not the opacity
+  }
+  if (brightest > 0 && brightest <= ALMOST_BLACK) {
+    throw new Problem(
+      `The brightest pixel of this picture is ${brightest} of 255, so it is almost black: ` +
+        "save it with 255 for white.",
+    );
+  }
 }
 
 /** The middle of a picture, averaged down to the shape: channels first, in [0, 1]. */

@@ -15,7 +15,7 @@ from sxvae.data.sources.splitting import Loaded
 from sxvae.errors import DataError
 from sxvae.io.array_files import LabelledArray, read_array_file
 from sxvae.io.array_names import Keys
-from sxvae.io.image_arrays import as_pixels, common_levels, looks_channels_last
+from sxvae.io.image_arrays import as_pixels, common_levels, looks_channels_last, whole_numbers
 from sxvae_runtime.levels import DATA_SET
 
 _FEW_CHANNELS = (1, 3)
@@ -51,6 +51,8 @@ def _split(
     part: LabelledArray, channels_last: bool | None, levels: int | None, path: Path
 ) -> Split:
     x = _channels_first(part.x, channels_last, path)
+    if levels is not None:
+        x = whole_numbers(x, _named(path))
     pixels, scale = as_pixels(x, _named(path), levels, DATA_SET)
     # PyTorch takes arrays that are contiguous and writable.
     tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))

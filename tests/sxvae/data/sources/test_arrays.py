@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -118,6 +119,18 @@ def test_levels(tmp_path: Path, levels: int, dtype: str) -> None:
     found = torch.cat([split.images(slice(None)) for split in _all(data)]).flatten()
     expected = np.sort(values.ravel() / (levels - 1))
     np.testing.assert_allclose(np.sort(found.numpy()), expected, rtol=1e-6)
+
+
+def test_levels_are_of_whole_numbers(tmp_path: Path) -> None:
+    """Floating point may hold them, as scikit-learn's digits do."""
+    whole = _numbered(4, 4) % 17
+    for values, fits in ((whole.astype(float), True), (whole / 16, False), (whole > 8, False)):
+        settings = DataSettings(dataset=str(_save(tmp_path / "own.npy", values)), levels=17)
+        if fits:
+            assert load_data(settings).train.scale == 16
+        else:
+            with pytest.raises(DataError, match=r"no whole numbers, .* leave out --levels"):
+                load_data(settings)
 
 
 def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
@@ -239,6 +252,7 @@ GOOD = np.zeros((N, 4, 4), dtype=np.uint8)
         ({"x": GOOD - np.int64(1)}, "negative values, the least of them -1"),
         ({"x": GOOD.astype(str)}, "the type <U"),
         ({"x": GOOD.astype(complex)}, "the type complex128"),
+        ({"x": GOOD.astype(ml_dtypes.bfloat16)}, "as NumPy writes bfloat16: save it as float32"),
         ({"x": GOOD * np.nan}, "not finite"),
         ({"x": GOOD + np.inf}, "not finite"),
         ({"x": GOOD + 1e300}, "not finite"),
