@@ -24,6 +24,10 @@ MOST_LEVELS = 65_536
 _BYTES_OF_IMAGES = (1, 2)
 
 
+class DoubtfulScaleError(InputError):
+    """Values that do not look as if the largest of their type stood for 1."""
+
+
 class Question(NamedTuple):
     """When and how it is asked which value stands for 1.
 
@@ -55,8 +59,9 @@ def scale_of(
         question: when and how to ask.
 
     Raises:
-        InputError: if a value is outside the scale, or the scale can't be told; the sentence says
-            what was found and what to do.
+        InputError: if a value is outside the scale, or the scale can't be told, a
+            DoubtfulScaleError if it would have been the largest of the type; the sentence says what
+            was found and what to do.
     """
     # item and argmax are microseconds quicker than max on a single image.
     largest = pixels.item(pixels.argmax()) if pixels.size else 0
@@ -68,7 +73,7 @@ def scale_of(
     if unsigned and pixels.dtype.itemsize in _BYTES_OF_IMAGES:
         whole = _largest_of(pixels.dtype)
         if 0 < largest < whole * question.doubted_below:
-            raise InputError(
+            raise DoubtfulScaleError(
                 f"{name} is {pixels.dtype} with values up to {largest}, so that {whole} does not "
                 f"seem to stand for 1: {_advice(largest, question)}, or "
                 f"{question.spelled(whole + 1)} if the images are that dark"
