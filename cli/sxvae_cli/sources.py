@@ -153,8 +153,7 @@ def _of_checkpoint(path: Path, device: str, remark: Callable[[str], None]) -> So
         loaded = load_again(settings.data, data_dir, remark)
         data = prepare_data(model, loaded)
         images = data.for_evaluation(split)
-        labels = None if images.labels is None else images.labels.cpu().numpy()
-        return LabelledImages(images.images(slice(None)).cpu().numpy(), labels)
+        return LabelledImages(images.images(slice(None)).cpu().numpy(), images.named_labels())
 
     levels = pixel_levels(settings.data)
     return Source(path, TorchAutoencoder(model), levels, remark, own_split)

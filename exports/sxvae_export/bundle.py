@@ -168,6 +168,7 @@ def _write_manifest(
         "preprocessing": _preprocessing(levels),
         **({} if levels is None else {"levels": levels}),
         "binarization": data.binarization,
+        **({} if data.class_names is None else {"class_names": list(data.class_names)}),
         "likelihood": model.likelihood,
         # Keys of format 1 keep their names: other programs read them.
         "form": precision,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 _LEGIBLE_SIDE = 32
 # White pixels around each image.
 GAP = 2
+
+# Every PNG that sxvae writes says so at its beginning, so that it is not taken for somebody's data.
+SOFTWARE = "sxvae"
+_MARK = b"\0\0\0\x0etEXtSoftware\0" + SOFTWARE.encode()  # 14 bytes of text
+_BEGINNING = 256
 
 
 def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
@@ -53,7 +59,21 @@ def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
 
 
 def png_bytes(picture: Image) -> bytes:
-    """The picture as a PNG file."""
+    """The picture as a PNG file, which names `SOFTWARE` as its maker."""
+    from PIL.PngImagePlugin import PngInfo
+
+    maker = PngInfo()
+    maker.add_text("Software", SOFTWARE)
     content = io.BytesIO()
-    picture.save(content, format="PNG")
+    picture.save(content, format="PNG", pnginfo=maker)
     return content.getvalue()
+
+
+def is_our_picture(file: Path) -> bool:
+    """Whether a file is a PNG that names `SOFTWARE` as its maker.
+
+    Raises:
+        OSError: if it can't be read.
+    """
+    with file.open("rb") as content:
+        return _MARK in content.read(_BEGINNING)

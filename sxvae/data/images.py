@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sxvae.config import CUSTOM, DataSettings, Likelihood, SplitName
@@ -80,6 +80,13 @@ class Split:
     def images(self, index: Tensor | slice) -> Tensor:
         """The images at `index`, scaled to [0, 1]: float32, shape (batch, C, H, W)."""
         return self.pixels[index].to(torch.float32) / self.scale
+
+    def named_labels(self) -> NDArray[Any] | None:
+        """The class of each image, shape (n,): its name where it has one, else its number."""
+        if self.labels is None:
+            return None
+        labels = self.labels.cpu().numpy()
+        return labels if self.class_names is None else np.array(self.class_names)[labels]
 
     def subset(self, index: Tensor | slice) -> Split:
         """The images and labels at `index`, in that order."""

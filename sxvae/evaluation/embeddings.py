@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class Embeddings:
             without them.
         label: integers, shape (n,); None where the data have none.
         z: posterior draws, shape (draws, n, ambient); None if none were asked for.
+        class_names: what the labels 0, 1, 2, ... are called; None where they have no names.
     """
 
     loc: NDArray[np.float32]
@@ -47,10 +49,11 @@ class Embeddings:
     scale: NDArray[np.float32] | None
     label: NDArray[np.int64] | None
     z: NDArray[np.float32] | None
+    class_names: tuple[str, ...] | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays that are not None, by name."""
-        return {name: array for name, array in vars(self).items() if array is not None}
+        """The arrays of numbers that are not None, by name."""
+        return {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
 
 
 def embed(
@@ -92,6 +95,7 @@ def embed(
         scale if model.space.scales else None,
         None if images.labels is None else images.labels[:count].cpu().numpy().astype(np.int64),
         np.concatenate(draws, axis=1) if draws else None,
+        images.class_names,
     )
 
 
@@ -133,30 +137,35 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
 
     A .npz or .safetensors file holds `Embeddings.arrays`. A .csv file has a line for each image:
     `label`, then `loc_0`, `loc_1` and so on, `concentration_0`, `scale_0`, and `z_0_0`, `z_0_1` for
-    the first draw's coordinates.
+    the first draw's coordinates. The names of the classes are the array `class_names` of a .npz
+    file, a JSON list in the metadata of a .safetensors file, and the column `class` of a .csv file.
 
     Raises:
         ConfigError: if the ending is another.
         OutputError: if it can't be written.
     """
     check_format(path)
-    arrays = embeddings.arrays()
+    arrays, names = embeddings.arrays(), embeddings.class_names
     if path.suffix == ".safetensors":
-        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        metadata = None if names is None else {"class_names": json.dumps(names)}
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content = save(contiguous, metadata)
     elif path.suffix == ".npz":
         buffer = io.BytesIO()
         write: Any = np.savez  # whose own options its stubs take for array names
-        write(buffer, **arrays)
+        write(buffer, **arrays, **({} if names is None else {"class_names": np.array(names)}))
         content = buffer.getvalue()
     else:
-        content = _csv(arrays).encode()
+        content = _csv(arrays, names).encode()
     write_atomically(path, content)
 
 
-def _csv(arrays: dict[str, NDArray[Any]]) -> str:
+def _csv(arrays: dict[str, NDArray[Any]], names: tuple[str, ...] | None) -> str:
     columns: dict[str, NDArray[Any]] = {}
     if "label" in arrays:
         columns["label"] = arrays["label"]
+        if names is not None:
+            columns["class"] = np.array(names)[arrays["label"]]
     for name in ("loc", "concentration", "scale"):
         if name in arrays:
             columns |= {f"{name}_{i}": column for i, column in enumerate(arrays[name].T)}

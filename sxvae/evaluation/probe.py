@@ -40,7 +40,8 @@ def probe(
         limit: the number of its images, taken from the beginning; all if None.
 
     Returns:
-        JSON-ready: "neighbours", "draws", "images", and "accuracy": for each number of labels the
+        JSON-ready: "neighbours", "draws", "images", "classes" (their names, if they have names),
+        and "accuracy": for each number of labels the
         accuracy with all coordinates ("joint"), its standard deviation over the draws
         ("joint_sd"), and that with each factor's own ("per_factor").
 
@@ -84,7 +85,8 @@ def probe(
             "joint_sd": float(found[:, 0].std(ddof=1)),
             "per_factor": per_factor,
         }
-    return {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
+    about = {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}
+    return about if target.class_names is None else {**about, "classes": list(target.class_names)}
 
 
 def check_probe(data: ImageData, split: SplitName) -> None:

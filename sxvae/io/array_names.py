@@ -20,7 +20,8 @@ _NAMES_OF_IMAGES = frozenset(
 _NAMES_OF_LABELS = frozenset(
     {LABELS, "labels", "label", "target", "targets", "classes", "class", "arr_1"}
 )
-_SPLITS: dict[str, SplitName] = {
+# What people call the splits, in arrays and in folders.
+SPLIT_NAMES: dict[str, SplitName] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -126,8 +127,8 @@ def _role(name: str) -> _Role:
     words = [word for word in re.split(r"[\W_]+", name.lower()) if word]
     split = None
     for end in (0, -1):
-        if words and words[end] in _SPLITS and split is None:
-            split = _SPLITS[words.pop(end)]
+        if words and words[end] in SPLIT_NAMES and split is None:
+            split = SPLIT_NAMES[words.pop(end)]
     rest = "_".join(words)
     alone = split is not None and not words  # `train` and `test` alone are images
     return _Role(split, rest in _NAMES_OF_IMAGES or alone, rest in _NAMES_OF_LABELS)

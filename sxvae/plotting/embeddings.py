@@ -29,6 +29,9 @@ from sxvae_runtime.geometry import Points, unit
 # Points are drawn in a shuffled order; otherwise the last class would cover the others.
 _SHUFFLE_SEED = 0
 _MOST_IN_LEGEND = 30
+_LONGEST_NAME = 24
+# What fits side by side into a picture, in letters; a marker and the gap take some, too.
+_LETTERS_IN_LEGEND, _LETTERS_OF_MARKER = 90, 4
 _OUTLINE = "#b5b5b5"
 _INNERMOST_RADIUS = 0.25
 _RING_BINS = 60
@@ -48,7 +51,8 @@ def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None =
     Args:
         autoencoder: the model.
         x: images in [0, 1], shape (n, C, H, W).
-        labels: the class of each image, shape (n,); None draws all points alike.
+        labels: the class of each image, a number or a name, shape (n,); None draws all points
+            alike.
 
     Raises:
         DataError: if there is no image, they have another shape than the model's, or there are not
@@ -75,7 +79,7 @@ class _Classes:
         self.labelled = labels is not None
         groups = np.zeros(n, dtype=int) if labels is None else labels
         names, self.index = np.unique(groups, return_inverse=True)
-        self.names = [str(name) for name in names]
+        self.names = [_shown(str(name)) for name in names]
         self.styles = class_styles(len(names)) if self.labelled else [(GREY, "o")]
         self.order = np.random.default_rng(_SHUFFLE_SEED).permutation(n)
 
@@ -121,16 +125,26 @@ class _Classes:
         if not self.labelled or len(self.names) > _MOST_IN_LEGEND:
             return
         handles = [
-            Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5, label=name)
-            for name, (colour, marker) in zip(self.names, self.styles, strict=True)
+            Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5, label="class")
+            for colour, marker in self.styles
         ]
-        figure.legend(
+        columns = _LETTERS_IN_LEGEND // (max(map(len, self.names)) + _LETTERS_OF_MARKER)
+        legend = figure.legend(
             handles=handles,
             loc="outside lower center",
-            ncols=min(10, len(handles)),
+            ncols=min(10, columns, len(handles)),
             handletextpad=0.1,
             columnspacing=1.0,
         )
+        # As text of its own, because matplotlib leaves out labels that begin with an underscore.
+        for text, name in zip(legend.get_texts(), self.names, strict=True):
+            text.set_text(name)
+
+
+def _shown(name: str) -> str:
+    """A class's name as a picture can show it: not too long, and not taken for mathematics."""
+    short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return short.replace("$", r"\$")
 
 
 def _draw(panel: Axes, factor: Factor, points: Points, classes: _Classes) -> None:

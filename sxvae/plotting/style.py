@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from sxvae.errors import ConfigError
 from sxvae.io.atomic import write_atomically
+from sxvae_runtime.pictures import SOFTWARE
 
 _Parameters = ParamSpec("_Parameters")
 
@@ -67,9 +68,9 @@ _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
 GREY = "#767676"
 
-# The file formats, each with the metadata to leave out: time of writing and versions.
+# The file formats, each without time of writing and versions; a PNG says that we made it.
 _METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
+    "png": {"Software": SOFTWARE},
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }

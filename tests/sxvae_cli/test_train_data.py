@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 import sxvae_runtime
 from sxvae import DataSettings
 from sxvae.data import load_again
+from sxvae_cli.app import app
 from sxvae_export import export_bundle
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -57,6 +59,51 @@ def test_a_colour_folder_from_training_to_a_change(cli: Cli, tmp_path: Path) -> 
     done = cli("train", "--resume", run, "--epochs", "2", code=1)
     (line,) = done.stderr.splitlines()
     assert "put them back, or train another model" in line
+
+
+def test_training_in_the_folder_of_the_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs, pictures and embeddings come to lie among the data, and do not join them."""
+    for label, first in (("cats", 0), ("dogs", 60)):
+        (tmp_path / label).mkdir()
+        for i in range(60):
+            grey = np.full((4, 4), 255 - first - i, np.uint8)
+            Image.fromarray(grey).save(tmp_path / label / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+
+    def sxvae(*args: str) -> tuple[str, str]:
+        code = app(list(args), standalone_mode=False)
+        assert not code
+        captured = capsys.readouterr()
+        return captured.out, captured.err
+
+    _, said = sxvae("train", "--dataset", ".", *SHORT, "--eval-samples", "2", "--name", "a")
+    assert f"read 120 pictures of 2 classes from {tmp_path}" in said.splitlines()
+    sxvae("sample", "a")
+    sxvae("reconstruct", "a")
+    sxvae("plot", "embedding", "a", "--out", "codes.svg")
+    assert {"cats", "dogs"} <= set(re.findall(r">([^<]+)</text>", Path("codes.svg").read_text()))
+    sxvae("train", "--resume", "a", "--epochs", "2")
+    shown, said = sxvae("eval", "a", "--samples", "2", "--json")
+    assert said == ""
+    assert json.loads(shown)["images"] == 12
+    sxvae("encode", "a", "--out", "codes.csv")
+    lines = (tmp_path / "codes.csv").read_text().splitlines()
+    assert lines[0].startswith("label,class,loc_0")
+    assert {tuple(line.split(",")[:2]) for line in lines[1:]} == {("0", "cats"), ("1", "dogs")}
+    _, said = sxvae("train", "--dataset", ".", *SHORT, "--eval-samples", "0", "--name", "b")
+    assert (
+        f"read 120 pictures of 2 classes from {tmp_path}; left out: 3 written by sxvae "
+        "(reconstructions.png, runs, samples.png), 2 with another suffix (codes.csv, codes.svg)"
+    ) in said.splitlines()
+    assert _stored(tmp_path / "runs" / "a") == _stored(tmp_path / "runs" / "b")
+
+
+def _stored(run: Path) -> tuple[str, list[str]]:
+    """The hash of the data and the names of the classes in a run's settings."""
+    data = json.loads((run / "config.json").read_text())["data"]
+    return data["content_sha256"], data["class_names"]
 
 
 def test_an_array_with_channels_last_that_moves(cli: Cli, tmp_path: Path) -> None:

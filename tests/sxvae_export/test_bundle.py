@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import sxvae
+import sxvae_runtime
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.config import DataSettings, RunSettings, TrainingSettings
 from sxvae.errors import CheckpointError, OutputError
@@ -28,8 +29,10 @@ ROOT = Path(__file__).parents[2]
 _COMPILED = shutil.ignore_patterns("__pycache__")
 
 
-def _checkpoint(path: Path, model: ProductSpaceVAE) -> Path:
-    settings = RunSettings(model=model.settings, data=DataSettings(), training=TrainingSettings())
+def _checkpoint(path: Path, model: ProductSpaceVAE, data: DataSettings | None = None) -> Path:
+    settings = RunSettings(
+        model=model.settings, data=data or DataSettings(), training=TrainingSettings()
+    )
     tensors = {f"model.{name}": array for name, array in to_arrays(model.state_dict()).items()}
     write_checkpoint(path, tensors, {"settings": settings.model_dump(mode="json"), "epoch": 1})
     return path
@@ -55,6 +58,15 @@ def test_files(bundle: Path) -> None:
     ]
 
 
+def test_the_manifest_names_the_classes_of_the_data(tmp_path: Path) -> None:
+    model = ProductSpaceVAE(ProductSpace.parse("1"), (1, 2, 2), (2,))
+    data = DataSettings(dataset="pets", class_names=("cats", "dogs"))
+    checkpoint = _checkpoint(tmp_path / "named.safetensors", model, data)
+    export_bundle(checkpoint, tmp_path / "out")
+    app = sxvae_runtime.load(tmp_path / "out")
+    assert app.manifest.content["class_names"] == ["cats", "dogs"]
+
+
 def test_manifest(bundle: Path, trained: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["format_version"] == 1
@@ -66,6 +78,7 @@ def test_manifest(bundle: Path, trained: Path) -> None:
     ]
     assert manifest["input_shape"] == [1, 8, 8]
     assert manifest["binarization"] == "dynamic"
+    assert "class_names" not in manifest  # digits have none
     provenance = manifest["provenance"]
     checkpoint = sxvae.runs.checkpoint.read_checkpoint(trained / "best.safetensors")
     assert provenance["checkpoint_sha256"] == checkpoint.sha256

@@ -53,7 +53,8 @@ def load_path(settings: DataSettings) -> ImageData:
     try:
         loaded = _load(path, settings)
     except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror})") from error
+        place = error.filename or path
+        raise DataError(f"{place} can't be read ({error.strerror})") from error
     splits = completed(loaded, settings.split_seed, path)
     found = {"dataset": str(path), "content_sha256": _digest(loaded)}
     return ImageData(
@@ -72,7 +73,7 @@ def _load(path: Path, settings: DataSettings) -> Loaded:
                 raise ConfigError(
                     f"it is for a file of arrays, and {path} is a folder of images", setting=name
                 )
-        return Loaded({"train": load_folder(path, settings.image_size)})
+        return load_folder(path, settings.image_size, settings.levels)
     if not path.exists():
         raise DataError(f"there is nothing at {path}: name a file of images or a folder of them")
     refuse_irregular(path)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import csv
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, Split
 from sxvae.errors import ConfigError, DataError
-from sxvae.evaluation.embeddings import embed
+from sxvae.evaluation.embeddings import FORMATS, embed, write_embeddings
 from sxvae.evaluation.probe import probe
 
 
@@ -96,3 +101,31 @@ def test_embeddings_are_the_posterior_parameters(model: ProductSpaceVAE, data: I
     other = embed(model, data, split="validation", samples=3, limit=40, seed=1)
     assert np.array_equal(again.z, found.z)  # type: ignore[arg-type]
     assert not np.array_equal(other.z, found.z)  # type: ignore[arg-type]
+
+
+def test_classes_keep_their_names(model: ProductSpaceVAE, data: ImageData, tmp_path: Path) -> None:
+    names = ("a", "b, c", "ü")
+    train, validation, test = (
+        Split(part.pixels, 1.0, part.labels, names)
+        for part in (data.train, data.validation, data.test)
+    )
+    named = ImageData(train, validation, test)
+    assert probe(model, named, limit=5)["classes"] == list(names)
+    assert "classes" not in probe(model, data, limit=5)
+    found = embed(model, named, limit=4)
+    bare = embed(model, data, limit=4)
+    for suffix in FORMATS:
+        write_embeddings(found, tmp_path / f"named{suffix}")
+        write_embeddings(bare, tmp_path / f"bare{suffix}")
+    with np.load(tmp_path / "named.npz") as arrays:
+        assert arrays["class_names"].tolist() == list(names)
+    with np.load(tmp_path / "bare.npz") as arrays:
+        assert "class_names" not in arrays
+    with safe_open(tmp_path / "named.safetensors", "np") as file:
+        assert json.loads(file.metadata()["class_names"]) == list(names)
+        assert set(file.keys()) == {"loc", "concentration", "label"}
+    with (tmp_path / "named.csv").open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    assert found.label is not None
+    assert [row["class"] for row in rows] == [names[i] for i in found.label]
+    assert "class" not in (tmp_path / "bare.csv").read_text().splitlines()[0]

@@ -72,7 +72,7 @@ def _grey(image: Image.Image, folder: Path, name: str = "a.png", **options: Any)
     """What a folder of this one image holds, shape (C, H, W), in [0, 1]."""
     folder.mkdir(exist_ok=True)
     image.save(folder / name, **options)
-    return load_folder(folder, None).images(slice(None))[0]
+    return load_folder(folder, None).splits["train"].images(slice(None))[0]
 
 
 def test_every_kind_of_pixel(tmp_path: Path, letter_f: NDArray[np.uint8]) -> None:
@@ -125,7 +125,7 @@ def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
 def test_colour_makes_all_of_them_colour(tmp_path: Path) -> None:
     grey = _write(tmp_path, 12)[0]
     Image.fromarray(_noise(5, 7, 3)).save(tmp_path / "999.png")
-    whole = load_folder(tmp_path, None)
+    whole = load_folder(tmp_path, None).splits["train"]
     assert tuple(whole.pixels.shape) == (13, 3, 5, 7)
     for channel in whole.pixels[0].numpy():
         assert np.array_equal(channel, grey)
@@ -180,7 +180,11 @@ def test_folders_that_cannot_be_images_are_refused(tmp_path: Path) -> None:
 
 def test_pixels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for kind, pixels, sentence in (
-        ("float", np.zeros((2, 2), dtype=np.float32), "floating-point pixels: keep them in a .npy"),
+        (
+            "float",
+            np.zeros((2, 2), dtype=np.float32),
+            "floating-point pixels: divide them by .*, and keep all images in one .npy",
+        ),
         ("deep", np.full((2, 2), 70_000, dtype=np.int32), "more than 16 bits a pixel"),
     ):
         with pytest.raises(DataError, match=sentence):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+import torchvision.datasets
 from numpy.typing import NDArray
 
 from sxvae import DataSettings, load_data
+from sxvae.config import SplitName
 from sxvae.errors import DataError
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -65,6 +69,106 @@ def test_damaged_files_are_told_apart_from_missing_ones(name: str, tmp_path: Pat
         load_data(DataSettings(dataset=name, data_dir=str(tmp_path)))
 
 
+def _compress(raw: Path, suffix: str = ".gz") -> None:
+    """Compress each file again, so that no checksum of a download fits."""
+    for path in list(raw.iterdir()):
+        path.write_bytes(gzip.compress(path.read_bytes(), 1))
+        path.rename(raw / f"{path.name}{suffix}")
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("kind", ["compressed again", "compressed under a plain name", "dotted"])
+def test_files_are_taken_by_their_content(
+    kind: str, tmp_path: Path, letter_f: NDArray[np.uint8]
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    _write_set(raw, letter_f)
+    expected = load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path)))
+    if kind == "dotted":
+        for path in list(raw.iterdir()):
+            path.rename(raw / path.name.replace("-idx", ".idx"))
+    else:
+        _compress(raw, ".gz" if kind == "compressed again" else "")
+    before = {path.name: path.read_bytes() for path in raw.iterdir()}
+    assert len(before) == 4
+    raw.chmod(0o555)  # nothing has to be unpacked into the folder
+    found = load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path)))
+    for name in get_args(SplitName):
+        assert torch.equal(found.split(name).pixels, expected.split(name).pixels)
+        labels, known = found.split(name).labels, expected.split(name).labels
+        assert labels is not None
+        assert known is not None
+        assert torch.equal(labels, known)
+    assert {path.name: path.read_bytes() for path in raw.iterdir()} == before
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (lambda whole: whole[:-1], "its array of 30 bytes has 29"),
+        (lambda whole: whole + b"0", "its array of 30 bytes has 31"),
+        (lambda whole: gzip.compress(whole)[:-9], "it can't be unpacked"),
+        (lambda whole: gzip.compress(whole)[:20] + b"\0" * 20, "it can't be unpacked"),
+        (lambda _: b"", "ubyte is empty"),
+        (lambda _: b"<!DOCTYPE html><html>404</html>", "is a web page that was saved in place of"),
+        (lambda _: b"PK\x03\x04" + bytes(40), "is a zip archive: unpack it"),
+        (lambda _: b"\0\0\x08\x03" + bytes(40), "its array has 3 axes in place of 1"),
+        (lambda _: b"\0\0\x0d\x01" + bytes(40), "does not begin as an IDX file does"),
+        (lambda _: struct.pack(">HBBI", 0, 8, 1, 29) + bytes(29), "30 images, and .* 29 labels"),
+        (lambda _: struct.pack(">HBBI", 0, 8, 1, 2**32 - 1), "array of 4,294,967,295 bytes has 0"),
+    ],
+)
+def test_damaged_files_are_named_for_what_they_are(
+    content: Callable[[bytes], bytes], sentence: str, tmp_path: Path, letter_f: NDArray[np.uint8]
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    _write_set(raw, letter_f)
+    labels = raw / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(content(labels.read_bytes()))
+    with pytest.raises(DataError, match=sentence) as caught:
+        load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path)))
+    assert labels.name in str(caught.value)
+    assert "delete" in str(caught.value)
+
+
+def test_a_download_adds_only_what_is_missing(
+    tmp_path: Path, letter_f: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    _write_set(raw, letter_f)
+    _compress(raw)
+    kept = {path.name: path.read_bytes() for path in raw.iterdir() if "labels" not in path.name}
+    for path in raw.glob("*labels*"):
+        path.unlink()
+
+    def downloaded(root: str, *, download: bool) -> None:
+        assert download
+        _write_set(Path(root) / "MNIST" / "raw", 1 - letter_f)
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", downloaded)
+    data = load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path)))
+    assert torch.equal(
+        data.test.images(slice(0, 1))[0, 0, 1:], torch.from_numpy(letter_f[1:]).float()
+    )
+    names = {f"{part}-labels-idx1-ubyte" for part in ("train", "t10k")}
+    assert {path.name for path in raw.iterdir()} == names | set(kept)
+    assert all((raw / name).read_bytes() == content for name, content in kept.items())
+
+
+def test_a_download_that_can_not_be_kept(
+    tmp_path: Path, letter_f: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").write_text("a file where the folder is to be")
+    monkeypatch.setattr(
+        torchvision.datasets,
+        "MNIST",
+        lambda root, **_: _write_set(Path(root) / "MNIST" / "raw", letter_f),
+    )
+    with pytest.raises(DataError, match=r"what was downloaded can't be kept: .*--data-dir"):
+        load_data(DataSettings(dataset="mnist", data_dir=str(tmp_path / "data")))
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A proxy that refuses. urllib keeps the proxies of its first request, so it is reset."""
@@ -81,7 +185,11 @@ def test_incomplete_files_are_not_called_damaged(name: str, tmp_path: Path) -> N
     raw = tmp_path / FOLDERS[name] / "raw"
     raw.mkdir(parents=True)
     (raw / "train-images-idx3-ubyte").write_bytes(b"good data")
-    with pytest.raises(DataError, match=f"{FOLDERS[name]} is not under .* not be downloaded"):
+    sentence = (
+        f"{FOLDERS[name]} is not under .* as a whole .train-labels.*, t10k-images.* missing. and "
+        "could not be downloaded"
+    )
+    with pytest.raises(DataError, match=sentence):
         load_data(DataSettings(dataset=name, data_dir=str(tmp_path)))
     assert [path.name for path in raw.iterdir()] == ["train-images-idx3-ubyte"]
 
