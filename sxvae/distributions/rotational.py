@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
-from sxvae.distributions.geometry import Shape, log_surface_area
+from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
+from sxvae.distributions.precision import in_full_precision, promoted
 from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.distributions.sampling.cosines import Cosines
@@ -67,6 +68,9 @@ class RotationallySymmetric(Distribution, ABC):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
+    Attributes:
+        dtype: the type to which PyTorch promotes those of the parameters; results have it.
+
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
     """
@@ -89,6 +93,9 @@ class RotationallySymmetric(Distribution, ABC):
             )
         if not isinstance(concentration, Tensor):
             concentration = torch.tensor(concentration, dtype=loc.dtype, device=loc.device)
+        self.dtype = _common_type(loc, concentration)
+        if not concentration.is_floating_point():
+            concentration = concentration.to(self.dtype)
         batch_shape = concentration.shape
         if batch_shape != loc.shape[:-1]:
             batch_shape = torch.broadcast_shapes(loc.shape[:-1], batch_shape)
@@ -174,39 +181,54 @@ class RotationallySymmetric(Distribution, ABC):
     @property
     def mode(self) -> Tensor:
         """The mean direction, shape (*batch_shape, p)."""
-        return self.loc
+        return self.loc.to(self.dtype)
 
     @property
+    @in_full_precision
     def mean(self) -> Tensor:
         """E[t] loc, shape (*batch_shape, p)."""
-        return (self._moments()[0].unsqueeze(-1) * self.loc).to(self.loc.dtype)
+        return (self._moments()[0].unsqueeze(-1) * self.loc).to(self.dtype)
 
     @property
+    @in_full_precision
     def variance(self) -> Tensor:
         """The diagonal of the covariance, shape (*batch_shape, p)."""
         _, along, across = (moment.unsqueeze(-1) for moment in self._moments())
-        return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
+        return (across + (along - across) * self.loc.double() ** 2).to(self.dtype)
 
     def expand(self, batch_shape: Shape, _instance: Self | None = None) -> Self:
         """The same distribution with its batch shape expanded."""
-        new: Self = self._get_checked_instance(type(self), _instance)  # type: ignore[no-untyped-call]
         shape = torch.Size(batch_shape)
-        RotationallySymmetric.__init__(
-            new,
-            self.loc.expand(*shape, -1),
-            self.concentration.expand(shape),
-            validate_args=False,
+        loc, concentration = self.loc.expand(*shape, -1), self.concentration.expand(shape)
+        return self._with_parameters(loc, concentration, self.dtype, _instance)
+
+    def promoted(self) -> Self:
+        """The same distribution in float32, if it is of a reduced type, with `loc` at length 1."""
+        loc, concentration = on_sphere(self.loc), promoted(self.concentration)
+        return self._with_parameters(
+            loc, concentration, torch.promote_types(self.dtype, torch.float32)
         )
-        new._validate_args = self._validate_args
+
+    def _with_parameters(
+        self,
+        loc: Tensor,
+        concentration: Tensor,
+        dtype: torch.dtype,
+        _instance: Self | None = None,
+    ) -> Self:
+        new: Self = self._get_checked_instance(type(self), _instance)  # type: ignore[no-untyped-call]
+        RotationallySymmetric.__init__(new, loc, concentration, validate_args=False)
+        new.dtype, new._validate_args = dtype, self._validate_args
         return new
 
+    @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw samples, shape (*sample_shape, *batch_shape, p), norm 1.
 
         Raises:
             NumericalError: if a concentration is negative or not finite.
         """
-        loc, concentration = self.loc, self.concentration
+        loc, concentration = self.loc.to(self.dtype), self.concentration
         if self._kernel is not None and runs_compiled(loc):
             family = self._compiled_family()
             return compiled.draw(loc, concentration, torch.Size(sample_shape), family)
@@ -260,17 +282,22 @@ class RotationallySymmetric(Distribution, ABC):
         """
         if self._validate_args:
             self._validate_sample(value)
-        concentration = self.concentration.double()
+        return self._log_prob(value)
+
+    @in_full_precision
+    def _log_prob(self, value: Tensor) -> Tensor:
+        value, concentration = on_sphere(value), self.concentration.double()
         statistic = self._statistic(value)
         at_mode = -log_surface_area(self._ambient - 1) - self._log_partition(concentration).value
         density = at_mode + concentration * statistic
         vanishes = (statistic <= LOWEST_STATISTIC) & (concentration > 0)
-        return torch.where(vanishes, -torch.inf, density).to(self.loc.dtype)
+        return torch.where(vanishes, -torch.inf, density).to(self.dtype)
 
+    @in_full_precision
     def entropy(self) -> Tensor:
         """-E[log density] in nats, shape batch_shape: log |S^(p-1)| - KL to the uniform."""
         area = log_surface_area(self._ambient - 1)
-        return (area - self._kl_to_uniform()).to(self.loc.dtype)
+        return (area - self._kl_to_uniform()).to(self.dtype)
 
     def _kl_to_uniform(self) -> Tensor:
         """K L' - L in float64, shape batch_shape; its derivative is k L''."""
@@ -314,6 +341,12 @@ class RotationallySymmetric(Distribution, ABC):
         points = start.unsqueeze(-1) + step.unsqueeze(-1) * nodes
         curvature = self._curvature(points)
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
+
+
+def _common_type(loc: Tensor, concentration: Tensor) -> torch.dtype:
+    if loc.dtype == concentration.dtype:
+        return loc.dtype
+    return torch.result_type(loc, concentration)
 
 
 @functools.cache
