@@ -84,8 +84,9 @@ def first_order(gradient: Tensor, *arguments: Tensor) -> Tensor:
 
 def _linear(value: Value, derivatives: Derivatives, *arguments: Tensor) -> Tensor:
     """The value plus terms that are 0 and have the derivatives: operations for a trace."""
+    plain = [each.detach() for each in arguments]
     with torch.no_grad():
-        result, slopes = value(*arguments), derivatives(*arguments)
+        result, slopes = value(*plain), derivatives(*plain)
     for argument, slope in zip(arguments, slopes, strict=True):
         if slope is not None and argument.requires_grad:
             result = result + slope * (argument - argument.detach())

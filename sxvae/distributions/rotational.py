@@ -15,13 +15,13 @@ from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
 from sxvae.distributions.known_derivatives import with_derivatives, with_derivatives_of
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
 from sxvae.distributions.precision import in_full_precision, promoted, without_autocast
-from sxvae.distributions.sampling import compiled, traced
+from sxvae.distributions.sampling import compiled, operations, traced
 from sxvae.distributions.sampling.backend import is_traced, runs_compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.eager import draw, draw_with_gradients
 from sxvae.distributions.sampling.implicit import apply_to_row_chunks, derivative_type
 from sxvae.distributions.special.quadrature import gauss_legendre
-from sxvae.distributions.transforms import can_read
+from sxvae.distributions.transforms import can_read, is_transforming
 
 # For the integrals of L'' below, whose intervals lie well away from its poles.
 _PARTITION_NODES = 16
@@ -87,7 +87,7 @@ class RotationallySymmetric(Distribution, ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        traced.SAMPLERS[_name(cls)] = lambda ambient: _at_pole(cls, ambient)._draw_cosines
+        operations.FAMILIES[_name(cls)] = functools.partial(_at_pole, cls)
 
     def __init__(
         self, loc: Tensor, concentration: Tensor | float, validate_args: bool | None = None
@@ -264,6 +264,9 @@ class RotationallySymmetric(Distribution, ABC):
     def _cosine_derivatives(self, concentration: Tensor, cosines: Cosines) -> Tensor:
         """`_cosine_derivative` for samples of any shape, without gradients."""
         concentration = concentration.detach()
+        if torch.compiler.is_compiling():
+            family = _name(type(self)), self._ambient
+            return operations.cosine_derivatives(concentration, *cosines, *family)
         shape = cosines.one_minus.shape
         means = self._partition_moments(concentration).mean_minus_s
         arguments = (*cosines, concentration.double(), means)
@@ -278,17 +281,21 @@ class RotationallySymmetric(Distribution, ABC):
 
     def _partition_moments(self, concentration: Tensor) -> PartitionMoments:
         """KL to the uniform, E[-s] and Var[s], without gradients; kept for the last argument."""
+        if torch.compiler.is_compiling():
+            k = concentration.detach()
+            moments = operations.partition_moments(k, _name(type(self)), self._ambient)
+            return PartitionMoments(*moments.unbind(-1))
         if self._cached_moments is not None and self._cached_moments[0] is concentration:
             return self._cached_moments[1]
         with torch.no_grad():
             table = partition_table(type(self), self._ambient)
             if runs_compiled(concentration):
-                moments = compiled.look_up(table, concentration)
+                found = compiled.look_up(table, concentration)
             else:
-                moments = table(concentration)
+                found = table(concentration)
         if not is_traced():  # tensors of a trace are of no use outside of it
-            self._cached_moments = concentration, moments
-        return moments
+            self._cached_moments = concentration, found
+        return found
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -328,7 +335,7 @@ class RotationallySymmetric(Distribution, ABC):
 
     def _variance(self, concentration: Tensor) -> Tensor:
         """Var[s] of the table, differentiated as `_curvature` is."""
-        if not torch.is_grad_enabled() and not is_traced():
+        if not torch.is_grad_enabled() and not is_transforming():
             return self._partition_moments(concentration).variance
         return with_derivatives_of(
             lambda k: self._partition_moments(k).variance,

@@ -1,15 +1,14 @@
 """Samples by operations that torch.func, forward mode and traces can see through.
 
-Cosines are drawn by a rejection sampler, whose course depends on the numbers drawn, so that is one
-operation of its own, `sxvae::draw_cosines`: the same cosines for the same seed, and a rule for
-`torch.func.vmap`. What follows, unlike in `eager`, is left to autograd. So a sample has derivatives
+Drawing cosines is one operation of its own (`operations`). What follows, unlike in `eager`, is left
+to autograd. So a sample has derivatives
 of every order with respect to its mean direction, and first ones with respect to k.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,13 +20,11 @@ from sxvae.distributions.known_derivatives import (
     without_derivatives,
 )
 from sxvae.distributions.sampling.cosines import Cosines
+from sxvae.distributions.sampling.operations import draw_cosines
 from sxvae.distributions.transforms import is_transforming
 
 # From concentrations and cosines to d(1 - t)/dk at fixed probability, all of the same shape.
 CosineDerivative = Callable[[Tensor, Cosines], Tensor]
-
-# For each family's name: from the ambient dimension to what draws cosines for concentrations.
-SAMPLERS: dict[str, Callable[[int], Callable[[Tensor], Cosines]]] = {}
 
 _SEEDS = 2**62
 
@@ -38,14 +35,14 @@ def draw(loc: Tensor, concentration: Tensor, family: str, derivative: CosineDeri
     Args:
         loc: unit vectors, shape (..., p).
         concentration: k, shape (...).
-        family: its name in `SAMPLERS`.
+        family: its name in `operations.FAMILIES`.
         derivative: how the cosines change with k.
     """
     seed = torch.randint(_SEEDS, (), device=loc.device)
     ambient = loc.shape[-1]
 
     def drawn(k: Tensor, seed: Tensor) -> Tensor:
-        return _draw_cosines(k[0].detach(), seed, family, ambient)
+        return draw_cosines(k[0].detach(), seed, family, ambient)
 
     def slopes(k: Tensor, seed: Tensor) -> tuple[Tensor | None, ...]:
         return _opposite(k, Cosines(*drawn(k, seed)), derivative), None
@@ -139,40 +136,3 @@ def _opposite(k: Tensor, cosines: Cosines, derivative: CosineDerivative) -> Tens
 def _tangents(loc: Tensor) -> Tensor:
     shape = (*loc.shape[:-1], loc.shape[-1] - 1)
     return uniform_directions(shape, dtype=loc.dtype, device=loc.device)
-
-
-@torch.library.custom_op("sxvae::draw_cosines", mutates_args=())
-def _draw_cosines(concentration: Tensor, seed: Tensor, family: str, ambient: int) -> Tensor:
-    device = concentration.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(int(seed))
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(int(seed))
-        return torch.stack(SAMPLERS[family](ambient)(concentration.contiguous()))
-
-
-@_draw_cosines.register_fake
-def _shape(concentration: Tensor, seed: Tensor, family: str, ambient: int) -> Tensor:
-    return concentration.new_empty((2, *concentration.shape), dtype=torch.float64)
-
-
-@_draw_cosines.register_vmap
-def _draw_for_each(
-    info: Any,  # noqa: ANN401 (it has no public type)
-    in_dims: tuple[int | None, ...],
-    concentration: Tensor,
-    seed: Tensor,
-    family: str,
-    ambient: int,
-) -> tuple[Tensor, int]:
-    """One seed for all gives each entry what it would draw alone; one for each, other draws."""
-    dim, seed_dim = in_dims[:2]
-    if dim is None:
-        entries = concentration.expand(info.batch_size, *concentration.shape)
-    else:
-        entries = concentration.movedim(dim, 0)
-    if seed_dim is None:
-        drawn = [_draw_cosines(each, seed, family, ambient) for each in entries]
-        return torch.stack(drawn, dim=1), 1
-    return _draw_cosines(entries, seed.movedim(seed_dim, 0)[0], family, ambient), 1
