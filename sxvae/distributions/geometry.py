@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sxvae.distributions.precision import REDUCED_TYPES, without_autocast
+from sxvae.distributions.transforms import is_transforming
 from sxvae.kernels.constants import SMALLEST_NORM
 
 # The types of shapes that torch.distributions accepts.
@@ -41,13 +43,23 @@ def uniform_directions_of_any_length(shape: Sequence[int], dtype: torch.dtype) -
 def unit_vectors(raw: Tensor) -> Tensor:
     """Vectors scaled to norm 1 along the last axis, as `torch.nn.functional.normalize` does.
 
-    The gradient takes four operations instead of a dozen. torch.compile and torch.export get
-    PyTorch's own function.
+    The gradient takes four operations instead of a dozen. Traces and transforms get PyTorch's own
+    function.
     """
-    if torch.compiler.is_compiling():
+    if raw.dtype in REDUCED_TYPES:
+        return on_sphere(raw).to(raw.dtype)
+    if torch.compiler.is_compiling() or is_transforming():
         return torch.nn.functional.normalize(raw, dim=-1)
     unit: Tensor = _Unit.apply(raw)
     return unit
+
+
+def on_sphere(vectors: Tensor) -> Tensor:
+    """Unit vectors of a reduced type in float32, at length 1 again; any others as they are."""
+    if vectors.dtype not in REDUCED_TYPES:
+        return vectors
+    with without_autocast():
+        return unit_vectors(vectors.float())
 
 
 def _length(raw: Tensor) -> Tensor:

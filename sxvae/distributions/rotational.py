@@ -11,15 +11,17 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
-from sxvae.distributions.geometry import Shape, log_surface_area
-from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
+from sxvae.distributions.known_derivatives import with_derivatives, with_derivatives_of
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
-from sxvae.distributions.sampling import compiled
-from sxvae.distributions.sampling.backend import runs_compiled
+from sxvae.distributions.precision import in_full_precision, promoted, without_autocast
+from sxvae.distributions.sampling import compiled, operations, traced
+from sxvae.distributions.sampling.backend import is_traced, runs_compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.eager import draw, draw_with_gradients
 from sxvae.distributions.sampling.implicit import apply_to_row_chunks, derivative_type
 from sxvae.distributions.special.quadrature import gauss_legendre
+from sxvae.distributions.transforms import can_read, is_transforming
 
 # For the integrals of L'' below, whose intervals lie well away from its poles.
 _PARTITION_NODES = 16
@@ -67,6 +69,9 @@ class RotationallySymmetric(Distribution, ABC):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
+    Attributes:
+        dtype: the type to which PyTorch promotes those of the parameters; results have it.
+
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
     """
@@ -80,6 +85,10 @@ class RotationallySymmetric(Distribution, ABC):
     arg_constraints = {"loc": unit_sphere, "concentration": finite_nonnegative}  # noqa: RUF012 (as in torch.distributions)
     support = unit_sphere
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        operations.FAMILIES[_name(cls)] = functools.partial(_at_pole, cls)
+
     def __init__(
         self, loc: Tensor, concentration: Tensor | float, validate_args: bool | None = None
     ) -> None:
@@ -89,6 +98,9 @@ class RotationallySymmetric(Distribution, ABC):
             )
         if not isinstance(concentration, Tensor):
             concentration = torch.tensor(concentration, dtype=loc.dtype, device=loc.device)
+        self.dtype = _common_type(loc, concentration)
+        if not concentration.is_floating_point():
+            concentration = concentration.to(self.dtype)
         batch_shape = concentration.shape
         if batch_shape != loc.shape[:-1]:
             batch_shape = torch.broadcast_shapes(loc.shape[:-1], batch_shape)
@@ -97,6 +109,8 @@ class RotationallySymmetric(Distribution, ABC):
             concentration = concentration.expand(batch_shape)
         self.concentration = concentration
         self._cached_moments: tuple[Tensor, PartitionMoments] | None = None
+        if validate_args is None and not can_read(loc):
+            validate_args = False
         super().__init__(batch_shape, loc.shape[-1:], validate_args)
 
     @property
@@ -114,7 +128,7 @@ class RotationallySymmetric(Distribution, ABC):
     def _log_partition(self, concentration: Tensor) -> LogPartition:
         """L and its derivatives at float64 concentrations of any shape.
 
-        Autograd has to differentiate `value` and `slope`.
+        Autograd has to differentiate all three, `value` and `slope` twice.
         """
 
     @abstractmethod
@@ -153,12 +167,12 @@ class RotationallySymmetric(Distribution, ABC):
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         """E[t], Var[t] and E[1 - t^2] / (p - 1), each of shape batch_shape.
 
-        Autograd has to differentiate E[t]. The other two are the variances of a sample's coordinate
-        along the mean direction and of one orthogonal to it.
+        Autograd has to differentiate all three, E[t] twice. The other two are the variances of a
+        sample's coordinate along the mean direction and of one orthogonal to it.
         """
 
     def _curvature(self, concentration: Tensor) -> Tensor:
-        """L'' at float64 concentrations of any shape."""
+        """L'' at float64 concentrations of any shape; autograd has to differentiate it."""
         return self._log_partition(concentration).curvature
 
     def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
@@ -174,44 +188,63 @@ class RotationallySymmetric(Distribution, ABC):
     @property
     def mode(self) -> Tensor:
         """The mean direction, shape (*batch_shape, p)."""
-        return self.loc
+        return self.loc.to(self.dtype)
 
     @property
+    @in_full_precision
     def mean(self) -> Tensor:
         """E[t] loc, shape (*batch_shape, p)."""
-        return (self._moments()[0].unsqueeze(-1) * self.loc).to(self.loc.dtype)
+        return (self._moments()[0].unsqueeze(-1) * self.loc).to(self.dtype)
 
     @property
+    @in_full_precision
     def variance(self) -> Tensor:
         """The diagonal of the covariance, shape (*batch_shape, p)."""
         _, along, across = (moment.unsqueeze(-1) for moment in self._moments())
-        return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
+        return (across + (along - across) * self.loc.double() ** 2).to(self.dtype)
 
     def expand(self, batch_shape: Shape, _instance: Self | None = None) -> Self:
         """The same distribution with its batch shape expanded."""
-        new: Self = self._get_checked_instance(type(self), _instance)  # type: ignore[no-untyped-call]
         shape = torch.Size(batch_shape)
-        RotationallySymmetric.__init__(
-            new,
-            self.loc.expand(*shape, -1),
-            self.concentration.expand(shape),
-            validate_args=False,
+        loc, concentration = self.loc.expand(*shape, -1), self.concentration.expand(shape)
+        return self._with_parameters(loc, concentration, self.dtype, _instance)
+
+    def promoted(self) -> Self:
+        """The same distribution in float32, if it is of a reduced type, with `loc` at length 1."""
+        loc, concentration = on_sphere(self.loc), promoted(self.concentration)
+        return self._with_parameters(
+            loc, concentration, torch.promote_types(self.dtype, torch.float32)
         )
-        new._validate_args = self._validate_args
+
+    def _with_parameters(
+        self,
+        loc: Tensor,
+        concentration: Tensor,
+        dtype: torch.dtype,
+        _instance: Self | None = None,
+    ) -> Self:
+        new: Self = self._get_checked_instance(type(self), _instance)  # type: ignore[no-untyped-call]
+        RotationallySymmetric.__init__(new, loc, concentration, validate_args=False)
+        new.dtype, new._validate_args = dtype, self._validate_args
         return new
 
+    @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw samples, shape (*sample_shape, *batch_shape, p), norm 1.
 
         Raises:
             NumericalError: if a concentration is negative or not finite.
         """
-        loc, concentration = self.loc, self.concentration
+        loc, concentration = self.loc.to(self.dtype), self.concentration
         if self._kernel is not None and runs_compiled(loc):
             family = self._compiled_family()
             return compiled.draw(loc, concentration, torch.Size(sample_shape), family)
         shape = self._extended_shape(torch.Size(sample_shape))
         loc, concentration = loc.expand(shape), concentration.expand(shape[:-1])
+        if loc.is_meta:
+            return loc * concentration.unsqueeze(-1).to(self.dtype)  # for its shape
+        if is_traced():
+            return traced.draw(loc, concentration, _name(type(self)), self._cosine_derivatives)
         with torch.no_grad():
             cosines = self._draw_cosines(concentration)
         if torch.is_grad_enabled() and (loc.requires_grad or concentration.requires_grad):
@@ -224,33 +257,45 @@ class RotationallySymmetric(Distribution, ABC):
             self._kernel,
             self._is_log_singular,
             self._draw_cosines_of_rows,
-            lambda: self._partition_moments().mean_minus_s,
+            lambda: self._partition_moments(self.concentration).mean_minus_s,
+            self._cosine_derivatives,
         )
 
-    def _cosine_derivatives(self, cosines: Cosines) -> Tensor:
-        """`_cosine_derivative` for samples of any shape."""
+    def _cosine_derivatives(self, concentration: Tensor, cosines: Cosines) -> Tensor:
+        """`_cosine_derivative` for samples of any shape, without gradients."""
+        concentration = concentration.detach()
+        if torch.compiler.is_compiling():
+            family = _name(type(self)), self._ambient
+            return operations.cosine_derivatives(concentration, *cosines, *family)
         shape = cosines.one_minus.shape
-        means = self._partition_moments().mean_minus_s
-        arguments = (*cosines, self.concentration.detach().double(), means)
-        dtype = derivative_type(
-            self.concentration, self._ambient, log_singular=self._is_log_singular
-        )
+        means = self._partition_moments(concentration).mean_minus_s
+        arguments = (*cosines, concentration.double(), means)
+        dtype = derivative_type(concentration, self._ambient, log_singular=self._is_log_singular)
 
         def derivative(one_minus: Tensor, one_plus: Tensor, k: Tensor, mean: Tensor) -> Tensor:
             return self._cosine_derivative(Cosines(one_minus, one_plus), k, mean, dtype)
 
         flat = [each.expand(shape).reshape(-1) for each in arguments]
-        return apply_to_row_chunks(derivative, *flat).view(shape)
+        with torch.no_grad(), without_autocast():
+            return apply_to_row_chunks(derivative, *flat).view(shape)
 
-    def _partition_moments(self) -> PartitionMoments:
-        """KL to the uniform, E[-s] and Var[s], without gradients; computed once."""
-        if self._cached_moments is None or self._cached_moments[0] is not self.concentration:
-            with torch.no_grad():
-                table = partition_table(type(self), self._ambient)
-                k = self.concentration
-                moments = compiled.look_up(table, k) if runs_compiled(k) else table(k)
-                self._cached_moments = k, moments
-        return self._cached_moments[1]
+    def _partition_moments(self, concentration: Tensor) -> PartitionMoments:
+        """KL to the uniform, E[-s] and Var[s], without gradients; kept for the last argument."""
+        if torch.compiler.is_compiling():
+            k = concentration.detach()
+            moments = operations.partition_moments(k, _name(type(self)), self._ambient)
+            return PartitionMoments(*moments.unbind(-1))
+        if self._cached_moments is not None and self._cached_moments[0] is concentration:
+            return self._cached_moments[1]
+        with torch.no_grad():
+            table = partition_table(type(self), self._ambient)
+            if runs_compiled(concentration):
+                found = compiled.look_up(table, concentration)
+            else:
+                found = table(concentration)
+        if not is_traced():  # tensors of a trace are of no use outside of it
+            self._cached_moments = concentration, found
+        return found
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the sphere's surface, nats, shape (..., *batch_shape).
@@ -258,24 +303,45 @@ class RotationallySymmetric(Distribution, ABC):
         Raises:
             ValueError: if `validate_args` is on and a vector's norm is not 1.
         """
-        if self._validate_args:
+        if self._validate_args and can_read(value):
             self._validate_sample(value)
-        concentration = self.concentration.double()
+        return self._log_prob(value)
+
+    @in_full_precision
+    def _log_prob(self, value: Tensor) -> Tensor:
+        value, concentration = on_sphere(value), self.concentration.double()
         statistic = self._statistic(value)
         at_mode = -log_surface_area(self._ambient - 1) - self._log_partition(concentration).value
         density = at_mode + concentration * statistic
         vanishes = (statistic <= LOWEST_STATISTIC) & (concentration > 0)
-        return torch.where(vanishes, -torch.inf, density).to(self.loc.dtype)
+        return torch.where(vanishes, -torch.inf, density).to(self.dtype)
 
+    @in_full_precision
     def entropy(self) -> Tensor:
         """-E[log density] in nats, shape batch_shape: log |S^(p-1)| - KL to the uniform."""
         area = log_surface_area(self._ambient - 1)
-        return (area - self._kl_to_uniform()).to(self.loc.dtype)
+        return (area - self._kl_to_uniform()).to(self.dtype)
 
     def _kl_to_uniform(self) -> Tensor:
         """K L' - L in float64, shape batch_shape; its derivative is k L''."""
-        moments, k = self._partition_moments(), self.concentration
-        return with_derivatives(moments.kl, (k, k.detach().double() * moments.variance))
+
+        def kl(k: Tensor) -> Tensor:
+            return self._partition_moments(k).kl
+
+        def slope(k: Tensor) -> tuple[Tensor]:
+            return (k.double() * self._variance(k),)
+
+        return with_derivatives(kl, slope, self.concentration)
+
+    def _variance(self, concentration: Tensor) -> Tensor:
+        """Var[s] of the table, differentiated as `_curvature` is."""
+        if not torch.is_grad_enabled() and not is_transforming():
+            return self._partition_moments(concentration).variance
+        return with_derivatives_of(
+            lambda k: self._partition_moments(k).variance,
+            concentration,
+            stand_in=self._curvature(concentration.double()),
+        )
 
     def _exact_partition_moments(self, concentration: Tensor) -> PartitionMoments:
         """KL to the uniform, E[-s] and Var[s] at float64 concentrations, without the table."""
@@ -297,15 +363,30 @@ class RotationallySymmetric(Distribution, ABC):
 
         It is L(q) - L(k) - (q - k) L'(k), or an integral of L'' where that would cancel.
         """
-        with torch.no_grad():
-            k, q = ours.double(), theirs.double()
-            step, largest = q - k, torch.maximum(k, q)
-            at_k, at_q = self._log_partition(k), self._log_partition(q)
-            cancels = (step.abs() <= largest / 2) | self._near_uniform(largest)
-            value, slope = self._integrals_of_curvature(k, q)
-            value = torch.where(cancels, value, at_q.value - at_k.value - step * at_k.slope)
-            slope = torch.where(cancels, slope, at_q.slope - at_k.slope)
-        return with_derivatives(value, (ours, -step * at_k.curvature), (theirs, slope))
+
+        def value(k: Tensor, q: Tensor) -> Tensor:
+            return self._kl_and_slope(k, q)[0]
+
+        def slopes(k: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+            by_ours = -(q - k) * self._curvature(k)
+            return by_ours, with_derivatives(slope, curvatures, k, q)
+
+        def slope(k: Tensor, q: Tensor) -> Tensor:
+            return self._kl_and_slope(k, q)[1]
+
+        def curvatures(k: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+            return -self._curvature(k), self._curvature(q)
+
+        return with_derivatives(value, slopes, ours.double(), theirs.double())
+
+    def _kl_and_slope(self, k: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """The KL for equal mean directions, and its derivative by `q`, which is L'(q) - L'(k)."""
+        step, largest = q - k, torch.maximum(k, q)
+        at_k, at_q = self._log_partition(k), self._log_partition(q)
+        cancels = (step.abs() <= largest / 2) | self._near_uniform(largest)
+        value, slope = self._integrals_of_curvature(k, q)
+        value = torch.where(cancels, value, at_q.value - at_k.value - step * at_k.slope)
+        return value, torch.where(cancels, slope, at_q.slope - at_k.slope)
 
     def _integrals_of_curvature(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
         """The integrals of (end - t) L''(t) and of L''(t) over t from `start` to `end`."""
@@ -316,10 +397,27 @@ class RotationallySymmetric(Distribution, ABC):
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
 
 
+def _common_type(loc: Tensor, concentration: Tensor) -> torch.dtype:
+    if loc.dtype == concentration.dtype:
+        return loc.dtype
+    return torch.result_type(loc, concentration)
+
+
+def _name(family: type[RotationallySymmetric]) -> str:
+    return f"{family.__module__}.{family.__qualname__}"
+
+
+@functools.cache
+def _at_pole(family: type[RotationallySymmetric], ambient: int) -> RotationallySymmetric:
+    """The distribution around the first axis with k = 0, whose methods take concentrations."""
+    with torch.inference_mode(False), torch.no_grad():
+        pole = torch.zeros(ambient, dtype=torch.float64)
+        pole[0] = 1
+        return family(pole, 0.0, validate_args=False)
+
+
 @functools.cache
 def partition_table(family: type[RotationallySymmetric], ambient: int) -> PartitionTable:
     """The table of a family on the unit sphere of R^p."""
     with torch.inference_mode(False), torch.no_grad():
-        pole = torch.zeros(ambient, dtype=torch.float64)
-        pole[0] = 1
-        return PartitionTable(family(pole, 0.0, validate_args=False)._exact_partition_moments)
+        return PartitionTable(_at_pole(family, ambient)._exact_partition_moments)
