@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from sxvae.io.atomic import new_folder
-from sxvae_runtime.manifest import is_bundle
+from sxvae_runtime.bundle_files import is_bundle
 from sxvae_runtime.page import page_files
 
 BUNDLE = "bundle"  # where the page looks for its bundle, beside itself

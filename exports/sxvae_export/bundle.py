@@ -32,8 +32,9 @@ from sxvae_export.checks import (
 )
 from sxvae_export.graphs import OPSET, ports, to_onnx
 from sxvae_export.quantize import Precision, quantize, refuse_precision
+from sxvae_runtime.bundle_files import is_bundle
 from sxvae_runtime.factors import Factor
-from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest, is_bundle
+from sxvae_runtime.manifest import FORMAT_VERSION, MANIFEST, digest
 
 
 @dataclass(frozen=True)

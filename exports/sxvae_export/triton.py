@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sxvae.io.atomic import new_folder
-from sxvae_runtime.manifest import Graph, read_manifest
+from sxvae_runtime.bundle_files import read_bundle
+from sxvae_runtime.manifest import Graph
 
 # The server joins requests into batches of at most so many rows.
 MAX_BATCH_SIZE = 256
@@ -32,12 +32,12 @@ def write_model_repository(bundle: Path, out: Path, *, force: bool = False) -> P
     Returns:
         `out`.
     """
-    graphs = read_manifest(bundle).graphs
+    manifest, files = read_bundle(bundle)
     with new_folder(out, force, is_model_repository) as folder:
-        for name, graph in graphs.items():
+        for name, graph in manifest.graphs.items():
             version = folder / name / "1"
             version.mkdir(parents=True)
-            shutil.copyfile(bundle / graph.file, version / "model.onnx")
+            (version / "model.onnx").write_bytes(files[graph.file])
             text = _configuration(name, graph)
             (folder / name / "config.pbtxt").write_text(text, encoding="utf-8")
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sxvae_runtime import geometry, golden, inputs, sampling
+from sxvae_runtime.bundle_files import read_file, read_files
 from sxvae_runtime.errors import InputError
 from sxvae_runtime.factors import Factor
 from sxvae_runtime.inputs import Seed
-from sxvae_runtime.manifest import Manifest
+from sxvae_runtime.manifest import MANIFEST, Manifest
 from sxvae_runtime.network import Network
 from sxvae_runtime.posterior import Posterior, PosteriorSampler
 from sxvae_runtime.sessions import Sessions
@@ -30,6 +32,9 @@ class Bundle:
     Many threads may use one bundle at once. Draws from a shared generator depend on which thread
     comes first, so give each thread a seed or a generator of its own.
 
+    A bundle can be pickled, and so be handed to other processes: it goes as its path, options and
+    hash, and is loaded there. Nothing in it changes, so copies of it are the bundle itself.
+
     Attributes:
         manifest: what the bundle holds.
         path: its folder.
@@ -40,20 +45,49 @@ class Bundle:
         path: Path,
         manifest: Manifest,
         sessions: Sessions,
+        files: Mapping[str, bytes],
         batch_size: int,
-        levels: int | None = None,
+        levels: int | None,
+        load_again: Callable[[], Bundle] | None,
     ) -> None:
         self.path = path
+        self._folder = path.absolute()  # the working directory may change
         self.manifest = manifest
         self._sessions = sessions
         self._levels = manifest.levels if levels is None else levels
         encoder, decoder = manifest.graphs["encoder"], manifest.graphs["decoder"]
         self._parameters = [name for name in Posterior._fields if name in encoder.outputs]
-        self._encoder = Network(sessions.open("encoder"), encoder, self._parameters, batch_size)
-        self._decoder = Network(sessions.open("decoder"), decoder, ["mean"], batch_size)
+        self._load_again = load_again
+        encode, decode = (
+            sessions.open(name, files[manifest.graphs[name].file])
+            for name in ("encoder", "decoder")
+        )
+        self._encoder = Network("encoder", encode, encoder, self._parameters, batch_size)
+        self._decoder = Network("decoder", decode, decoder, ["mean"], batch_size)
         self._only_spheres = self._parameters == ["mean_direction", "concentration"]
         self._latent = inputs.LatentCheck(manifest.layout)
         self._posteriors = PosteriorSampler(manifest.layout, self._latent)
+
+    def __reduce__(self) -> tuple[Callable[[], Bundle], tuple[()]]:
+        """How it is pickled; sessions of onnxruntime can't be.
+
+        Raises:
+            InputError: if it was loaded with `session_options`, which can't be pickled either.
+        """
+        if self._load_again is None:
+            raise InputError(
+                "a bundle that was loaded with session_options can't be pickled, because they "
+                "can't; load it in each process, or with threads in their place"
+            )
+        return self._load_again, ()
+
+    def __copy__(self) -> Bundle:
+        """Itself."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Bundle:
+        """Itself."""
+        return self
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -241,4 +275,14 @@ class Bundle:
         sessions = {"encoder": self._encoder.session, "decoder": self._decoder.session}
         if "sampler" in self.manifest.graphs:
             sessions["sampler"] = self.open_session("sampler")
-        return golden.largest_difference(self.path, self.manifest, sessions)
+        content = read_file(self._folder, self.manifest, self.manifest.golden)
+        return golden.largest_difference(self.path, self.manifest, content, sessions)
+
+    def files(self) -> dict[str, bytes]:
+        """All files of the bundle by their names, each as it was when the bundle was loaded.
+
+        Raises:
+            BundleNotFoundError: if one is not there any more.
+            BundleError: if one was changed since.
+        """
+        return {MANIFEST: self.manifest.source, **read_files(self._folder, self.manifest)}

@@ -90,6 +90,13 @@ class Layout:
         self.concentration_slices = _slices(int(factor.is_sphere) for factor in self.factors)
         self.scale_slices = _slices(factor.scales for factor in self.factors)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the factors are the same; all the rest follows from them."""
+        return isinstance(other, Layout) and self.factors == other.factors
+
+    def __hash__(self) -> int:
+        return hash(self.factors)
+
 
 def _groups(factors: Iterable[Factor]) -> dict[tuple[str, int], tuple[int, ...]]:
     groups: dict[tuple[str, int], list[int]] = {}

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sxvae_runtime.errors import BundleError
 from sxvae_runtime.manifest import Graph
+from sxvae_runtime.text import printable
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -21,6 +23,7 @@ class Network:
     """A graph in its session; many threads may run it at once.
 
     Args:
+        name: the graph's.
         session: the session.
         graph: what the manifest says of it.
         outputs: the names of those that are wanted, in the order in which they come.
@@ -29,12 +32,14 @@ class Network:
 
     def __init__(
         self,
+        name: str,
         session: onnxruntime.InferenceSession,
         graph: Graph,
         outputs: list[str],
         batch_size: int,
     ) -> None:
         self.session = session
+        self._name = name
         ((self._feed, shape),) = graph.inputs.items()
         self._outputs = outputs
         self._widths = [_sizes(graph.outputs[name]) for name in outputs]
@@ -45,7 +50,27 @@ class Network:
         self._single = _SingleRow(session, self._feed, row, outputs) if on_cpu else None
 
     def run(self, value: NDArray[np.float32]) -> _Outputs:
-        """All outputs, computed in batches, because convolutions need megabytes for each row."""
+        """All outputs, computed in batches, because convolutions need megabytes for each row.
+
+        Raises:
+            BundleError: if onnxruntime fails, or an output has another shape than the graph states.
+        """
+        try:
+            outputs = self._run(value)
+        except (BundleError, MemoryError):
+            raise
+        except Exception as error:  # onnxruntime's own errors share no base class but this
+            reason = printable(str(error))
+            raise BundleError(f"the {self._name} graph can't be run: {reason}") from error
+        for output, width in zip(outputs, self._widths, strict=True):
+            if output.shape[1:] != width or len(output) != len(value):
+                raise BundleError(
+                    f"the {self._name} graph gives an output of the shape {output.shape} for "
+                    f"{len(value)} rows, not {(len(value), *width)}: export the bundle again"
+                )
+        return outputs
+
+    def _run(self, value: NDArray[np.float32]) -> _Outputs:
         if len(value) == 1 and self._single is not None:
             found = self._single.run(value)
             if found is not None:

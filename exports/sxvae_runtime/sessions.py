@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from sxvae_runtime import inputs
+from sxvae_runtime.bundle_files import read_file
 from sxvae_runtime.errors import BundleError, InputError, MissingPackageError
 from sxvae_runtime.manifest import Manifest
+from sxvae_runtime.text import printable
 
 try:
     import onnxruntime
@@ -19,8 +19,8 @@ except ImportError as error:
         "it in its place, such as onnxruntime-gpu"
     ) from error
 
-# Distributions that install the module `onnxruntime`, one over the other.
-_BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+# Of every input and output.
+_TYPE = "tensor(float)"
 
 
 class Sessions:
@@ -29,45 +29,50 @@ class Sessions:
     Args:
         folder: the bundle.
         manifest: what it holds.
-        providers: onnxruntime's execution providers; the CPU's if None.
+        providers: what `check_providers` returned.
         options: onnxruntime's options for every session.
-
-    Raises:
-        InputError: if onnxruntime has no such provider.
     """
 
     def __init__(
         self,
         folder: Path,
         manifest: Manifest,
-        providers: Sequence[Any] | None,
+        providers: list[Any],
         options: onnxruntime.SessionOptions,
     ) -> None:
         self._folder = folder
         self._manifest = manifest
-        self._providers = list(providers or ["CPUExecutionProvider"])
-        _check_providers(self._providers)
+        self._providers = providers
         self._options = options
 
-    def open(self, name: str) -> onnxruntime.InferenceSession:
+    def open(self, name: str, content: bytes | None = None) -> onnxruntime.InferenceSession:
         """A new session of a graph.
+
+        Args:
+            name: the graph's.
+            content: its file, as `read_bundle` returned it; if None it is read again, and must
+                still be the same.
 
         Raises:
             BundleError: if onnxruntime can't load it, or it is not what the manifest says.
         """
         graph = self._manifest.graphs[name]
         path = self._folder / graph.file
+        if content is None:
+            content = read_file(self._folder, self._manifest, graph.file)
         try:
             session = onnxruntime.InferenceSession(
-                path.read_bytes(), self._options, providers=self._providers
+                content, self._options, providers=self._providers
             )
         except Exception as error:  # onnxruntime's own errors share no base class but this
-            raise BundleError(f"onnxruntime can't load {path}: {error}") from error
+            reason = printable(str(error))
+            raise BundleError(f"onnxruntime can't load {path}: {reason}") from error
         for stated, actual in (
             (graph.inputs, session.get_inputs()),
             (graph.outputs, session.get_outputs()),
         ):
-            if stated != {port.name: tuple(port.shape) for port in actual}:
+            found = {port.name: (port.type, tuple(port.shape)) for port in actual}
+            if found != {name: (_TYPE, shape) for name, shape in stated.items()}:
                 raise BundleError(
                     f"{path} has other inputs or outputs than the manifest says; export it again"
                 )
@@ -94,34 +99,3 @@ def make_session_options(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(count)
     return options
-
-
-def _check_providers(providers: list[Any]) -> None:
-    """Refuse providers that are not there, which onnxruntime itself would ignore."""
-    available = onnxruntime.get_available_providers()
-    for entry in providers:
-        name = entry if isinstance(entry, str) else entry[0]
-        if name not in available:
-            raise InputError(
-                f"this onnxruntime has no provider {name!r}; choose from {', '.join(available)}"
-                f"{_several_builds()}"
-            )
-
-
-def _several_builds() -> str:
-    """A remark where several builds of onnxruntime are installed, which overwrite each other."""
-    found = [name for name in _BUILDS if _is_installed(name)]
-    if len(found) < 2:
-        return ""
-    return (
-        f". {' and '.join(found)} are both installed and overwrite each other: uninstall them, "
-        "then install only the one for this machine"
-    )
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -13,6 +13,7 @@ from sxvae.data.sources.paths import is_path, load_path
 from sxvae.data.sources.static_mnist import load_static_mnist
 from sxvae.data.sources.torchvision_sets import load_torchvision_set
 from sxvae.errors import ConfigError, DataError
+from sxvae_runtime.levels import DoubtfulScaleError
 
 DATASETS: dict[str, Callable[[DataSettings], ImageData]] = {
     "digits": load_digits,
@@ -23,6 +24,8 @@ DATASETS: dict[str, Callable[[DataSettings], ImageData]] = {
     "omniglot": load_omniglot,
     "caltech101": load_caltech101,
 }
+
+_LEVELS_OF_BYTES = 256
 
 _ONLY_FOR_PATHS = (
     *("channels_last", "levels", "images_key", "labels_key"),
@@ -79,7 +82,7 @@ def load_again(
             f"the run's images are not at {settings.dataset}: name the folder that holds "
             f"{Path(settings.dataset).name} now with --data-dir"
         )
-    data = load_data(settings)
+    data = _with_known_scale(settings)
     loaded = data.settings.content_sha256
     if stored.content_sha256 not in (None, loaded):
         changed = (
@@ -91,6 +94,19 @@ def load_again(
             raise DataError(f"{changed}: put them back, or train another model")
         on_change(changed)
     return data
+
+
+def _with_known_scale(settings: DataSettings) -> ImageData:
+    """Load data whose scale nobody doubted when the run was made: bytes were divided by 255.
+
+    If they are still the same, their hash says so.
+    """
+    try:
+        return load_data(settings)
+    except DataError as error:
+        if settings.levels is not None or not isinstance(error.__cause__, DoubtfulScaleError):
+            raise
+        return load_data(settings.model_copy(update={"levels": _LEVELS_OF_BYTES}))
 
 
 def pixel_levels(settings: DataSettings) -> int | None:

@@ -84,7 +84,7 @@ def as_pixels(x: NDArray[Any], name: str, levels: int | None, question: Question
             raise DataError(f"{name} is {x.dtype}, as NumPy writes bfloat16: save it as float32")
         return Pixels(unit_interval(x, name), 1.0)
     except InputError as error:
-        raise DataError(str(error)) from None
+        raise DataError(str(error)) from error
 
 
 def whole_numbers(x: NDArray[Any], name: str) -> NDArray[Any]:
@@ -117,7 +117,7 @@ def common_levels(arrays: Sequence[NDArray[Any]], name: str) -> int | None:
     try:
         return scale_of(brightest, None, name, DATA_SET) + 1
     except InputError as error:
-        raise DataError(str(error)) from None
+        raise DataError(str(error)) from error
 
 
 def looks_channels_last(shape: tuple[int, ...]) -> bool:

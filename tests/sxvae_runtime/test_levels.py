@@ -45,6 +45,7 @@ def test_a_scale_that_is_said_or_plausible(
         ([0, 4_000], "uint16", None, DATA_SET, r"65535 does not .*\(--levels 4096 for 0 to 4095\)"),
         ([0, 4_095], "uint16", None, FEW_IMAGES, "levels=4096"),
         ([0, 255], "int64", None, FEW_IMAGES, "not known which stands for 1: .*levels=256"),
+        ([0, 2**63], "uint64", None, FEW_IMAGES, "not known .*: divide by the value that does"),
         ([-1, 1], "int8", None, FEW_IMAGES, "negative values, the least of them -1"),
         ([0, 255], "uint8", 17, FEW_IMAGES, "up to 255, and of 17 levels 16 is the last"),
         ([0, 255], "uint8", 4_096, FEW_IMAGES, "uint8, which can't hold 4096 levels"),

@@ -112,7 +112,10 @@ def test_damaged_bundles_are_refused_by_name(
         (lambda m: m["graphs"]["encoder"]["outputs"].pop(), r"encoder\.onnx does not fit"),
         (lambda m: m["golden"].update(file="../golden.safetensors"), "outside its folder"),
         (lambda m: m.pop("input_shape"), "incomplete"),
-        (lambda m: m["graphs"]["encoder"].pop("sha256"), r"encoder\.onnx is not the file"),
+        (
+            lambda m: m["graphs"]["encoder"].pop("sha256"),
+            r"incomplete: it has no graphs\.encoder\.sha",
+        ),
         (lambda m: m.update(format_version=float("inf")), "no manifest of sxvae"),
     ],
 )
@@ -132,9 +135,12 @@ def test_manifests_that_do_not_fit_are_refused(
         (lambda f: f[1].update(covariance="banded"), "'banded' is not known; install a newer"),
         (lambda f: f[1].pop("covariance"), "incomplete"),
         (lambda f: f[1].update(covariance="diagonal"), r"encoder\.onnx does not fit"),
-        (lambda f: f[1].update(family="vmf", ambient=4), "do not lie side by side"),
-        (lambda f: f[1].update(family="vmf", dim=2), r"encoder\.onnx does not fit"),
-        (lambda f: f.insert(0, {**f[0], "dim": 0, "ambient": 0}), "do not lie side by side"),
+        (lambda f: f[1].update(family="vmf", ambient=4, covariance=None), "not lie side by side"),
+        (
+            lambda f: f[1].update(family="vmf", dim=2, covariance=None),
+            r"encoder\.onnx does not fit",
+        ),
+        (lambda f: f.insert(0, {**f[0], "dim": 0, "ambient": 0}), r"factors\[0\]\.dim is 0, not a"),
     ],
 )
 def test_normal_factors_that_do_not_fit_are_refused(

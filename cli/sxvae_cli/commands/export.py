@@ -14,7 +14,7 @@ from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table, say
 from sxvae_cli.website import is_website, write_website
-from sxvae_runtime.manifest import is_bundle
+from sxvae_runtime.bundle_files import is_bundle
 from sxvae_runtime.page import page_files
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from sxvae_runtime import Bundle
 from sxvae_runtime.errors import PageNotBuiltError
-from sxvae_runtime.manifest import MANIFEST
 from sxvae_runtime.page import page_files
 from sxvae_runtime.serving.responses import error_response
 
@@ -53,7 +52,7 @@ def add_static_files(app: FastAPI, bundle: Bundle) -> None:
     _add(app, "/docs", _DOCS_PAGE, "text/html")
     for name, content in _docs_files().items():
         _add(app, f"/docs/{name}", content)
-    for name, content in bundle_files(bundle).items():
+    for name, content in bundle.files().items():
         _add(app, f"/bundle/{name}", content)
     try:
         page = page_files()
@@ -63,13 +62,6 @@ def add_static_files(app: FastAPI, bundle: Bundle) -> None:
     _add(app, "/", page["index.html"], "text/html")
     for name, content in page.items():
         _add(app, f"/{name}", content)
-
-
-def bundle_files(bundle: Bundle) -> dict[str, bytes]:
-    """The files that the manifest names, and itself."""
-    manifest = bundle.manifest
-    names = [MANIFEST, manifest.golden, *(graph.file for graph in manifest.graphs.values())]
-    return {name: (bundle.path / name).read_bytes() for name in names}
 
 
 def _docs_files() -> dict[str, bytes]:

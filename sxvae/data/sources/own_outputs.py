@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from sxvae.data.sources.pictures import suffixes
-from sxvae_runtime.manifest import is_bundle
+from sxvae_runtime.bundle_files import is_bundle
 from sxvae_runtime.pictures import is_our_picture
 
 # `runs/`, and in it a folder that groups runs.

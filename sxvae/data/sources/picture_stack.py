@@ -84,7 +84,7 @@ class PictureStack:
         try:
             scale = scale_of(np.array([self._largest], kind), levels, name, DATA_SET)
         except InputError as error:
-            raise DataError(str(error)) from None
+            raise DataError(str(error)) from error
         if not self._deep:
             return self._pixels, float(scale)
         self._pixels /= np.float32(scale)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sxvae_runtime.bundle_files import read_manifest
 from sxvae_runtime.command_line import options
 from sxvae_runtime.command_line.console import print_json, print_table
-from sxvae_runtime.manifest import read_manifest
 
 
 def inspect(

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from sxvae import DataSettings, ImageData, Split, load_data
 from sxvae.config import SplitName
+from sxvae.data import load_again
 from sxvae.errors import ConfigError, DataError
 
 N = 20
@@ -131,6 +132,20 @@ def test_levels_are_of_whole_numbers(tmp_path: Path) -> None:
         else:
             with pytest.raises(DataError, match=r"no whole numbers, .* leave out --levels"):
                 load_data(settings)
+
+
+def test_a_run_from_before_scales_were_asked_about_loads_its_images_again(tmp_path: Path) -> None:
+    path = _save(tmp_path / "own.npy", _numbered(4, 4) % 2)
+    then = load_data(DataSettings(dataset=str(path), levels=256)).settings
+    stored = then.model_copy(update={"levels": None, "channels_last": False})
+    again = load_again(stored)
+    assert again.train.scale == 255
+    assert again.settings.content_sha256 == stored.content_sha256
+    with pytest.raises(DataError, match="255 does not seem"):
+        load_data(stored)
+    _save(path, _numbered(4, 4) % 3)
+    with pytest.raises(DataError, match="are not those that the model was trained on"):
+        load_again(stored)
 
 
 def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
