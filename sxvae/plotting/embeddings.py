@@ -144,7 +144,9 @@ class _Classes:
 def _shown(name: str) -> str:
     """A class's name as a picture can show it: not too long, and not taken for mathematics."""
     short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    return short.replace("$", r"\$")
+    # An SVG file with control characters can't be opened.
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in short)
+    return printable.replace("$", r"\$")
 
 
 def _draw(panel: Axes, factor: Factor, points: Points, classes: _Classes) -> None:

@@ -94,8 +94,8 @@ def test_training_in_the_folder_of_the_pictures(
     assert {tuple(line.split(",")[:2]) for line in lines[1:]} == {("0", "cats"), ("1", "dogs")}
     _, said = sxvae("train", "--dataset", ".", *SHORT, "--eval-samples", "0", "--name", "b")
     assert (
-        f"read 120 pictures of 2 classes from {tmp_path}; left out: 3 written by sxvae "
-        "(reconstructions.png, runs, samples.png), 2 with another suffix (codes.csv, codes.svg)"
+        f"read 120 pictures of 2 classes from {tmp_path}; left out: 2 with another suffix "
+        "(codes.csv, codes.svg), 3 written by sxvae (reconstructions.png, runs, samples.png)"
     ) in said.splitlines()
     assert _stored(tmp_path / "runs" / "a") == _stored(tmp_path / "runs" / "b")
 

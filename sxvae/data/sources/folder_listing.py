@@ -233,8 +233,13 @@ def _reason_against(entry: Path) -> str | None:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    """Whether there is a picture in a folder, at any depth; links below it are not followed."""
-    for place, folders, files in os.walk(folder, onerror=_raise):
+    """Whether there is a picture in a folder, at any depth."""
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        if Path(place).resolve() in seen:  # a link led back
+            folders.clear()
+            continue
+        seen.add(Path(place).resolve())
         folders[:] = [name for name in folders if not _is_hidden(name)]
         for name in files:
             file = Path(place, name)

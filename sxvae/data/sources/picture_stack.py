@@ -47,7 +47,7 @@ class PictureStack:
         """
         values = picture.values
         height, width = values.shape[:2]
-        described = f"{file.name} ({height}x{width})"
+        described = f"{file.relative_to(self._folder)} ({height}x{width})"
         if self._added == 0:
             self._first = described
             self._pixels = self._room(np.uint8, 1, height, width)

@@ -32,12 +32,12 @@ def test_an_embedding_has_a_panel_for_every_factor(make_autoencoder: Any) -> Non
 
 def test_classes_are_shown_by_their_names(make_autoencoder: Any) -> None:
     """Also names that matplotlib would leave out, or read as mathematics, or that are long."""
-    names = np.array(["_hidden", "a$b_$", "x" * 60])
+    names = np.array(["_hidden", "a$b_\x1b$", "x" * 60])
     figure = embedding(make_autoencoder("2,1"), X, names[np.arange(300) % 3])
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 3
     drawn = texts(figure)
-    for name in ("_hidden", "a$b_$", "x" * 23 + "…"):
+    for name in ("_hidden", "a$b_\ufffd$", "x" * 23 + "…"):
         assert name in drawn
     figure.draw_without_rendering()
     width = legend.get_window_extent().width

@@ -183,6 +183,15 @@ def test_pictures_on_two_levels_of_a_class_are_refused(tmp_path: Path) -> None:
         load_data(tmp_path)
 
 
+def test_pictures_behind_a_link_in_a_class_are_not_overlooked(tmp_path: Path) -> None:
+    _write(tmp_path / "cats")
+    (tmp_path / "dogs").mkdir()
+    (tmp_path / "dogs" / "all").symlink_to("../cats")
+    (tmp_path / "dogs" / "back").symlink_to("../dogs")
+    with pytest.raises(DataError, match=r"dogs holds no images itself, but all/ in it does"):
+        load_data(tmp_path)
+
+
 def test_links_are_followed_and_those_that_lead_out_are_said(tmp_path: Path) -> None:
     """Links are how people choose some pictures of a larger collection."""
     collection = _write(tmp_path / "collection", 20)
