@@ -1,0 +1,85 @@
+"""Let each operation on a file fail: one sentence, nothing half, and it works once there is room."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.harness import Harness, Outcome
+from tests.reliability.scenarios import (
+    SCENARIOS,
+    Scenario,
+    Undisturbed,
+    faults_after,
+    faults_at_place,
+    lost_files,
+    start,
+    undisturbed,
+)
+from tests.reliability.trees import differences, tree
+
+# Other reasons for which an operation fails, each tried before a few operations of every command.
+_OTHER_ERRORS = (errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_disk_that_is_full_from_any_operation_on(
+    harness: Harness, prepared: Path, tmp_path: Path, name: str
+) -> None:
+    scenario = SCENARIOS[name]
+    calm = undisturbed(harness, scenario, prepared, tmp_path / "calm", None)
+    faults: list[str] = []
+    for index, operation in enumerate(calm.operations):
+        work = tmp_path / "work"
+        start(scenario, prepared, work)
+        done = harness.run(*scenario.args, cwd=work, watched=work, fail_from=index)
+        found = _faults(harness, scenario, calm, work, done, errno.ENOSPC)
+        faults += [f"{index}: {operation}: {fault}" for fault in found]
+    print(f"{name}: full from each of {len(calm.operations)} operations on")
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_another_error_of_the_system(
+    harness: Harness, prepared: Path, tmp_path: Path, name: str
+) -> None:
+    """A quota, a broken disk, one that can only be read, and a folder without permission."""
+    scenario = SCENARIOS[name]
+    calm = undisturbed(harness, scenario, prepared, tmp_path / "calm", None)
+    faults: list[str] = []
+    for number, code in enumerate(_OTHER_ERRORS):
+        for index in range(number, len(calm.operations), 2 * len(_OTHER_ERRORS)):
+            work = tmp_path / "work"
+            start(scenario, prepared, work)
+            only = {"fail_from": index, "fail_to": index, "fail_all": True, "error": code}
+            done = harness.run(*scenario.args, cwd=work, watched=work, **only)
+            found = _faults(harness, scenario, calm, work, done, code)
+            operation = calm.operations[index]
+            faults += [f"{index}: {operation}: {errno.errorcode[code]}: {each}" for each in found]
+    assert not faults, "\n".join(faults)
+
+
+def _faults(
+    harness: Harness,
+    scenario: Scenario,
+    calm: Undisturbed,
+    work: Path,
+    done: Outcome,
+    code: int,
+) -> list[str]:
+    """What is wrong after a command of which an operation failed, and after the next one."""
+    if done.code == 0:  # it could do without
+        return [f"it ends with 0, but {fault}" for fault in differences(tree(work), calm.after)]
+    faults = faults_at_place(scenario, work, calm) + lost_files(work)
+    lines = done.err.strip().splitlines()
+    if done.code != 1 or len(lines) != 1 or os.strerror(code) not in lines[0]:
+        faults.append(f"it ends with {done.code} and says {lines}")
+    elif "unexpected" in lines[0]:
+        faults.append(f"it says {lines[0]}")
+    if not scenario.is_run:
+        faults += [f"it fails and {fault}" for fault in differences(tree(work), calm.before)]
+    again = harness.run(*scenario.again(work / scenario.place), cwd=work)
+    return faults + faults_after(scenario, work, calm, again)
