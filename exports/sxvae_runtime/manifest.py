@@ -12,6 +12,7 @@ from typing import Any
 from sxvae_runtime.errors import BundleError, BundleNotFoundError
 from sxvae_runtime.factors import COVARIANCES, Factor, Layout
 from sxvae_runtime.families import FAMILIES
+from sxvae_runtime.files.staging import complete_replacements
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -78,6 +79,8 @@ def read_manifest(folder: Path) -> Manifest:
         BundleError: if the manifest is no manifest, of a newer format, or a hash does not match.
     """
     path = folder / MANIFEST
+    if not folder.exists():
+        complete_replacements(folder.parent)
     if not path.is_file():
         raise BundleNotFoundError(f"there is no bundle at {folder}: it holds no {MANIFEST}")
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sxvae.config import DataSettings
 from sxvae.errors import DataError
+from sxvae.kernels.cache_folder import user_cache
 
 
 def default_data_dir() -> Path:
@@ -14,8 +15,7 @@ def default_data_dir() -> Path:
     named = os.environ.get("SXVAE_DATA_DIR")
     if named:
         return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "sxvae"
+    return user_cache()
 
 
 def data_dir(settings: DataSettings) -> Path:

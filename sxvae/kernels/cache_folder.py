@@ -34,11 +34,19 @@ class DamagedFileError(Exception):
     """A file whose content is not what was written."""
 
 
+def user_cache() -> Path:
+    """The user's cache folder for sxvae; it begins with "~" if the user has no home folder."""
+    try:
+        return Path(platformdirs.user_cache_dir("sxvae", appauthor=False))
+    except RuntimeError:  # older versions of platformdirs return the path with "~" in it
+        return Path("~/.cache/sxvae")
+
+
 @functools.cache
 def cache_folder(key: str) -> Path | None:
     """The folder of a key, made if it is not there; None, with a remark, if it can't be used."""
     remove_leftovers()
-    folder = _user_cache() / "kernels" / key
+    folder = user_cache() / "kernels" / key
     try:
         _prepare(folder)
     except OSError as error:
@@ -90,14 +98,6 @@ def write_file(path: Path, payload: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
-
-
-def _user_cache() -> Path:
-    """The user's cache folder for sxvae; a relative path if the user has no home folder."""
-    try:
-        return Path(platformdirs.user_cache_dir("sxvae", appauthor=False))
-    except RuntimeError:  # older versions of platformdirs return the path with "~" in it
-        return Path("~/.cache/sxvae")
 
 
 def _prepare(folder: Path) -> None:

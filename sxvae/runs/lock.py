@@ -95,7 +95,7 @@ def refuse_locked(run: Path) -> None:
         OutputError: if another process holds its lock.
     """
     try:
-        file = hold(run / LOCK, create=False)
+        file = _held_soon(run / LOCK, create=False)
     except OSError:  # there is none, or it is for `locked` to say why it can't be taken
         return
     if file is None:
@@ -103,10 +103,10 @@ def refuse_locked(run: Path) -> None:
     file.let_go()
 
 
-def _held_soon(path: Path) -> HeldFile | None:
-    """Hold a file; one that is held for a moment, by a process that looks whether it is, counts."""
+def _held_soon(path: Path, *, create: bool = True) -> HeldFile | None:
+    """Hold a file; processes that look whether it is free hold it too, and are waited for."""
     for _ in range(_ATTEMPTS):
-        file = hold(path)
+        file = hold(path, create=create)
         if file is not None:
             return file
         time.sleep(_SECONDS_BETWEEN)
