@@ -30,7 +30,7 @@ def test_a_disk_that_is_full_from_any_operation_on(
     harness: Harness, prepared: Path, tmp_path: Path, name: str
 ) -> None:
     scenario = SCENARIOS[name]
-    calm = undisturbed(harness, scenario, prepared, tmp_path / "calm", None)
+    calm = undisturbed(harness, scenario, prepared, tmp_path / "work", None)
     faults: list[str] = []
     for index, operation in enumerate(calm.operations):
         work = tmp_path / "work"
@@ -48,7 +48,7 @@ def test_another_error_of_the_system(
 ) -> None:
     """A quota, a broken disk, one that can only be read, and a folder without permission."""
     scenario = SCENARIOS[name]
-    calm = undisturbed(harness, scenario, prepared, tmp_path / "calm", None)
+    calm = undisturbed(harness, scenario, prepared, tmp_path / "work", None)
     faults: list[str] = []
     for number, code in enumerate(_OTHER_ERRORS):
         for index in range(number, len(calm.operations), 2 * len(_OTHER_ERRORS)):

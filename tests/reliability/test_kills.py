@@ -31,7 +31,7 @@ def test_a_kill_before_any_operation_leaves_the_old_or_the_new_one(
     scenario, error = SCENARIOS[name], _EXCHANGE[exchange]
     if error is not None and name not in ("train --force", "export --force"):
         pytest.skip("it exchanges nothing")
-    calm = undisturbed(harness, scenario, prepared, tmp_path / "calm", error)
+    calm = undisturbed(harness, scenario, prepared, tmp_path / "work", error)
     faults: list[str] = []
     for index, operation in enumerate(calm.operations):
         work = tmp_path / "work"

@@ -9,16 +9,23 @@ from typing import Any
 # Keys whose values are times, and differ from run to run.
 _TIMES = ("started", "seconds")
 
+# What a killed process has locked stays there, and is free.
+_LOCK = ".sxvae-lock"
+
 Tree = dict[str, bytes]
 
 
 def tree(folder: Path) -> Tree:
-    """Every file under a folder with its content but for times, and every folder, as "name/"."""
+    """Every file under a folder with its content but for times, and every folder, as "name/".
+
+    A run's lock is left out.
+    """
     return {
         f"{path.relative_to(folder)}/" if path.is_dir() else str(path.relative_to(folder)): (
             b"" if path.is_dir() else _content(path)
         )
         for path in sorted(folder.rglob("*"))
+        if path.name != _LOCK
     }
 
 
