@@ -78,7 +78,9 @@ SCENARIOS = {
         (*_NEW_RUN, "--force"), "runs/run", True, True, _resumed_or((*_NEW_RUN, "--force"))
     ),
     "train --resume": Scenario(_RESUME, "runs/run", True, True, lambda place: _RESUME),
-    "export": _written("export", "other", "--onnx", "--out", "bundle", place="bundle", replaces=False),
+    "export": _written(
+        "export", "other", "--onnx", "--out", "bundle", place="bundle", replaces=False
+    ),
     "export --force": _written(
         "export", "other", "--onnx", "--out", "bundle", place="bundle", replaces=True
     ),
@@ -145,6 +147,15 @@ def undisturbed(
     done = harness.run(*scenario.args, cwd=work, watched=work, exchange_error=exchange_error)
     assert done.code == 0, done.err
     return Undisturbed(done.operations, before, tree(work))
+
+
+def until_in_place(scenario: Scenario, calm: Undisturbed) -> int:
+    """How many operations it takes until the new one is in its place, and nothing else is left.
+
+    A run grows after that, as a run that replaced nothing does.
+    """
+    beside = str(Path(scenario.place).parent / ".sxvae-tmp-")
+    return 1 + max(i for i, operation in enumerate(calm.operations) if beside in operation)
 
 
 def faults_at_place(scenario: Scenario, work: Path, calm: Undisturbed) -> list[str]:

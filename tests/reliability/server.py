@@ -8,6 +8,7 @@ the first time. The server has done that; a forked child is at its work within m
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -35,6 +36,8 @@ def main() -> None:
     os.dup2(2, 1)  # what the warm-up prints is no answer
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         warm_up()
+    gc.collect()
+    gc.freeze()  # a child that collects garbage would copy all of this process's memory
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(_answer(json.loads(line))), file=answers, flush=True)

@@ -183,7 +183,9 @@ def receive(listener: int) -> Operation | None:
         paths = ()
     flags = arguments[_FLAGS_ARGUMENT[name]] if name in _FLAGS_ARGUMENT else 0
     creates = bool(flags & os.O_CREAT) or name in ("creat", "mkdir", "mkdirat", "openat2")
-    return Operation(number, name, paths, creates, name == "renameat2" and arguments[4] == _EXCHANGE)
+    return Operation(
+        number, name, paths, creates, name == "renameat2" and arguments[4] == _EXCHANGE
+    )
 
 
 def let_pass(listener: int, operation: Operation) -> None:

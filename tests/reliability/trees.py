@@ -50,7 +50,9 @@ def _content(path: Path) -> bytes:
         return content
     try:
         lines = content.split(b"\n") if path.suffix == ".jsonl" else [content]
-        return b"\n".join(json.dumps(_timeless(json.loads(line))).encode() for line in lines if line)
+        return b"\n".join(
+            json.dumps(_timeless(json.loads(line))).encode() for line in lines if line
+        )
     except ValueError:
         return content
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sxvae.runs.checkpoint import read_checkpoint
+
 IMAGES = "images.npy"
 # A model and a training as small as they can be: the kills are about files.
 TRAINING = (
@@ -31,11 +33,12 @@ def warm_up() -> None:
     torch.set_num_threads(1)
     write_images(Path())
     _remember_graphs()
+    _remember_pages()
     for seed in ("0", "1"):
         name = ("--seed", seed, "--name", f"seed-{seed}")
         _sxvae("train", *TRAINING, *name, "--sample-every", "1", "--tensorboard")
         _sxvae("export", f"seed-{seed}", "--onnx")
-    _sxvae("report")
+        _sxvae("report", f"seed-{seed}", "--force")
     _sxvae("encode")
     _sxvae("eval")
 
@@ -65,3 +68,20 @@ def _remember_graphs() -> None:
         return made[key]
 
     bundle.to_onnx = remembered
+
+
+def _remember_pages() -> None:
+    """Draw the pictures of a report once only; they are written together with the page."""
+    from sxvae.plotting import report
+
+    made: dict[str, str] = {}
+    original = report.build_report
+
+    @functools.wraps(original)
+    def remembered(run: Any, *args: Any) -> str:
+        key = read_checkpoint(run.best).sha256
+        if key not in made:
+            made[key] = original(run, *args)
+        return made[key]
+
+    report.build_report = remembered
