@@ -33,13 +33,10 @@ def refuse_folder(path: Path, force: bool, is_ours: IsOurs) -> None:
 
     Raises:
         OutputError: if `path` exists and is not ours, or `force` is not set, or it can't be
-            replaced because the process works inside it.
+            replaced because a file system is mounted there or the process works inside it.
     """
     with writing(path):
-        if path.is_symlink() and not path.exists():
-            raise OutputError(
-                f"{path} is a link to something that is not there; remove it, or name another"
-            )
+        refuse_dangling_links(path)
         complete_replacements(path.resolve().parent)
         if not path.exists():
             return
@@ -52,9 +49,27 @@ def refuse_folder(path: Path, force: bool, is_ours: IsOurs) -> None:
             raise OutputError(
                 f"{path} exists already; choose another name, or replace it with --force"
             )
+        if path.is_mount():
+            raise OutputError(
+                f"{path} is where a file system is mounted, so it can't be replaced; name a folder "
+                "inside it"
+            )
         if _holds_working_directory(path):
             raise OutputError(
                 f"{path} can't be replaced from inside it; start the command in another folder"
+            )
+
+
+def refuse_dangling_links(path: Path) -> None:
+    """Refuse to make folders where a link points, to a disk that is not mounted perhaps.
+
+    Raises:
+        OutputError: if `path` or a folder above is a link to something that is not there.
+    """
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            raise OutputError(
+                f"{link} is a link to something that is not there; remove it, or name another"
             )
 
 
@@ -132,10 +147,13 @@ def put_in_place(
         with contextlib.suppress(OSError):
             place.rmdir()  # Windows renames to no folder that is there, not to an empty one either
             continue
-        with contextlib.suppress(FileNotFoundError), guard(place):
-            if not exchange(stage.new, place):
-                _replace_in_two_steps(stage, place)
-            break
+        try:
+            with guard(place):
+                if exchange(stage.new, place) or _replaced_in_two_steps(stage, place):
+                    break
+        except (FileNotFoundError, OutputError):
+            if place.exists():  # else another process has moved or deleted it just now
+                raise
     else:
         raise OutputError(f"{path} is being replaced by others all the time; name another")
     flush_folder(place.parent)
@@ -152,16 +170,23 @@ def _renamed(folder: Path, place: Path) -> bool:
     return True
 
 
-def _replace_in_two_steps(stage: Staging, place: Path) -> None:
-    """What `exchange` does; whoever looks there after a kill between the steps completes them."""
+def _replaced_in_two_steps(stage: Staging, place: Path) -> bool:
+    """What `exchange` does; whoever looks there after a kill between the steps completes them.
+
+    Returns:
+        Whether it was done; False if another process took the place between the steps.
+    """
     stage.begin_replacing(place)
     try:
         place.rename(stage.old)
-        stage.new.rename(place)
+        done = _renamed(stage.new, place)
     except BaseException:
         if stage.old.exists() and not place.exists():
             stage.old.rename(place)
         raise
+    if not done:
+        stage.drop_replaced()
+    return done
 
 
 @contextlib.contextmanager

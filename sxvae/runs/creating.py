@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from sxvae.config import RunSettings
 from sxvae.errors import ConfigError
 from sxvae.io.atomic import writing
-from sxvae.io.folders import put_in_place, refuse_folder, staged_beside
+from sxvae.io.folders import put_in_place, refuse_dangling_links, refuse_folder, staged_beside
 from sxvae.runs.directory import RunDirectory, is_run
 from sxvae.runs.lock import RunLock, locked, refuse_locked
 from sxvae_runtime.files.staging import Staging
@@ -87,18 +88,27 @@ def new_run(
         refuse_name(runs_dir, name, force)
     with contextlib.ExitStack() as stack:
         with writing(runs_dir):
+            refuse_dangling_links(runs_dir)
             beside = (runs_dir / (name or "any")).resolve()
             stage = stack.enter_context(staged_beside(beside))
             stage.new.mkdir()
-        path = runs_dir / (name or automatic_name(settings, stage.code))
+        path = runs_dir / (name or _automatic_name(runs_dir, settings, stage.code))
         lock = stack.enter_context(locked(stage.new, shown=path))
         yield NewRun(RunDirectory(path, lock), RunDirectory(stage.new), stage, lock, force)
 
 
-def automatic_name(settings: RunSettings, code: str) -> str:
-    """A name that sorts by time; the code tells apart what starts within a second."""
-    time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"{_plain(settings.data.label)}-{settings.model.space.slug}-{time}-{code}"
+def _automatic_name(runs_dir: Path, settings: RunSettings, code: str) -> str:
+    """A name that sorts by time, and that no other run has.
+
+    Runs that take shape at the same time have different codes, here and on other machines, because
+    their staging folders lie side by side. So nobody else can take a name that is free.
+    """
+    while True:
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        name = f"{_plain(settings.data.label)}-{settings.model.space.slug}-{now}-{code}"
+        if not (runs_dir / name).exists():
+            return name
+        time.sleep(0.1)
 
 
 def _plain(label: str) -> str:

@@ -213,6 +213,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if it is missing, not JSON, not ours, or of a newer format.
     """
+    if not path.parent.exists():
+        complete_replacements(path.parent.parent)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -15,8 +15,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# What systems answer where a file system has no locks.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
 
 _held: set[int] = set()
@@ -46,7 +44,6 @@ class HeldFile:
         self.is_locked = is_locked
         self._descriptor = descriptor
         self._process = os.getpid()
-        _held.add(descriptor)
 
     @property
     def is_ours(self) -> bool:
@@ -80,8 +77,7 @@ class HeldFile:
     def let_go(self) -> None:
         """Let go of the file. In a forked child it is not held, and nothing happens."""
         if self.is_ours:
-            _held.discard(self._descriptor)
-            os.close(self._descriptor)
+            _close(self._descriptor)
             self._descriptor = -1
 
 
@@ -99,6 +95,7 @@ def hold(path: Path, *, create: bool = True) -> HeldFile | None:
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     while True:
         descriptor = os.open(path, flags | (os.O_CREAT if create else 0), 0o666)
+        _held.add(descriptor)
         kept = False
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -111,7 +108,7 @@ def hold(path: Path, *, create: bool = True) -> HeldFile | None:
                 return HeldFile(descriptor, is_locked=taken is not None)
         finally:
             if not kept:
-                os.close(descriptor)
+                _close(descriptor)
 
 
 def read_holder(path: Path) -> Holder | None:
@@ -123,6 +120,11 @@ def read_holder(path: Path) -> Holder | None:
         return None
 
 
+def _close(descriptor: int) -> None:
+    _held.discard(descriptor)
+    os.close(descriptor)
+
+
 def _is_same(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
@@ -131,19 +133,11 @@ def _is_same(descriptor: int, path: Path) -> bool:
 
 
 def _take(descriptor: int) -> bool | None:
-    """Whether the lock was free and is taken; None where the file system has no locks.
-
-    Raises:
-        OSError: if the lock can't be asked for.
-    """
+    """Whether the lock was free and is taken; None where there are no locks."""
     try:
         _lock(descriptor)
-    except OSError as error:
-        if error.errno in _HELD_BY_ANOTHER:
-            return False
-        if error.errno in _NO_LOCKS:
-            return None
-        raise
+    except OSError as error:  # systems without locks answer in many ways
+        return False if error.errno in _HELD_BY_ANOTHER else None
     return True
 
 

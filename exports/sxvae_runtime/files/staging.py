@@ -69,6 +69,11 @@ class Staging:
             os.fsync(file.fileno())
         flush_folder(self.path)
 
+    def drop_replaced(self) -> None:
+        """Remove what was moved to `old`, because something else has taken its place."""
+        _remove_tree(self.path / _REPLACING)
+        _remove_tree(self.old)
+
     def remove(self) -> None:
         """Remove the folder and all in it; a forked child leaves its parent's alone."""
         if self.owner.is_ours and _complete(self.path):

@@ -10,7 +10,7 @@ import pytest
 from sxvae.errors import OutputError
 from sxvae.io import folders
 from sxvae.io.exchange import exchange
-from sxvae.io.folders import new_folder
+from sxvae.io.folders import new_folder, refuse_folder
 
 
 def _ours(folder: Path) -> bool:
@@ -150,6 +150,11 @@ def test_files_and_the_working_directory_are_not_replaced(
         with pytest.raises(OutputError, match="start the command in another folder"):
             _write(tmp_path / "here", "new", force=True)
     (tmp_path / "here" / "below").rmdir()
+
+
+def test_where_a_file_system_is_mounted_nothing_is_replaced() -> None:
+    with pytest.raises(OutputError, match="name a folder inside it"):
+        refuse_folder(Path("/proc"), True, lambda folder: True)
 
 
 def test_exchange_needs_both_names(tmp_path: Path) -> None:

@@ -19,8 +19,12 @@ import json, os, sys
 from pathlib import Path
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
 from sxvae.errors import OutputError
+from sxvae.io import folders
 from sxvae.io.folders import new_folder
 from sxvae.runs.creating import new_run
+
+if "without-exchange" in sys.argv:
+    folders.exchange = lambda first, second: False
 
 settings = RunSettings(
     model=ModelSettings(input_shape=(1, 8, 8)), data=DataSettings(), training=TrainingSettings()
@@ -71,18 +75,13 @@ class Workers:
         return process.stdout.readline()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("at-once")
-
-
-@pytest.fixture(scope="module")
-def workers(folder: Path) -> Iterator[Workers]:
+@contextlib.contextmanager
+def _workers(folder: Path, *args: str) -> Iterator[Workers]:
     with contextlib.ExitStack() as stack:
         started = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", _WORKER],
+                    [sys.executable, "-c", _WORKER, *args],
                     cwd=folder,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -93,6 +92,17 @@ def workers(folder: Path) -> Iterator[Workers]:
         ]
         both = Workers(started)
         both.wait_until_ready()
+        yield both
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("at-once")
+
+
+@pytest.fixture(scope="module")
+def workers(folder: Path) -> Iterator[Workers]:
+    with _workers(folder) as both:
         yield both
 
 
@@ -108,17 +118,17 @@ def _writers(run: Path) -> tuple[str, list[str]]:
 
 
 def test_unnamed_runs_are_two_runs(workers: Workers, folder: Path) -> None:
-    for _ in range(30):
+    for _ in range(20):
         results = workers.at_once(("run", None, False), ("run", None, False))
         assert [done for done, _ in results] == [True, True]
     names = _names(folder / "runs")
-    assert len(names) == 60
+    assert len(names) == 40
     assert all(is_run(folder / "runs" / name) for name in names)
 
 
 def test_of_two_runs_of_one_new_name_one_is_refused(workers: Workers, folder: Path) -> None:
     before = _names(folder / "runs")
-    for number in range(30):
+    for number in range(20):
         name = f"new-{number}"
         results = workers.at_once(("run", name, False), ("run", name, False))
         assert sorted(done for done, _ in results) == [False, True]
@@ -126,28 +136,42 @@ def test_of_two_runs_of_one_new_name_one_is_refused(workers: Workers, folder: Pa
         assert "exists already" in refusal or "is being written by process" in refusal
         started, wrote = _writers(folder / "runs" / name)
         assert wrote == [started]
-    assert len(_names(folder / "runs")) == len(before) + 30
+    assert len(_names(folder / "runs")) == len(before) + 20
+
+
+def _replace_at_once(workers: Workers, runs: Path) -> None:
+    workers.at_once(("run", "replaced", True), ("run", None, False))
+    before = _names(runs)
+    for _ in range(20):
+        results = workers.at_once(("run", "replaced", True), ("run", "replaced", True))
+        assert any(done for done, _ in results)
+        for done, said in results:
+            assert done or "is being written by process" in said
+        started, wrote = _writers(runs / "replaced")
+        assert wrote == [started]
+    assert _names(runs) == before
 
 
 def test_of_two_that_replace_one_run_each_is_whole_or_refused(
     workers: Workers, folder: Path
 ) -> None:
-    workers.at_once(("run", "replaced", True), ("run", None, False))
-    before = _names(folder / "runs")
-    for _ in range(30):
-        results = workers.at_once(("run", "replaced", True), ("run", "replaced", True))
-        assert any(done for done, _ in results)
-        for done, said in results:
-            assert done or "is being written by process" in said
-        started, wrote = _writers(folder / "runs" / "replaced")
-        assert wrote == [started]
-    assert _names(folder / "runs") == before
+    _replace_at_once(workers, folder / "runs")
+
+
+def test_without_an_exchange_each_is_whole_or_refused_too(tmp_path: Path) -> None:
+    with _workers(tmp_path, "without-exchange") as workers:
+        _replace_at_once(workers, tmp_path / "runs")
+        for _ in range(20):
+            results = workers.at_once(("folder", "bundle", True), ("folder", "bundle", True))
+            assert [done for done, _ in results] == [True, True]
+            assert len({file.read_text() for file in (tmp_path / "bundle").iterdir()}) == 1
+    assert _names(tmp_path) == ["bundle", "runs"]
 
 
 def test_two_folders_at_one_place_or_beside_each_other_are_whole(
     workers: Workers, folder: Path
 ) -> None:
-    for number in range(30):
+    for number in range(20):
         for second in ("bundle", "bundle.v2"):
             name, other = f"{number}.bundle", f"{number}.{second}"
             results = workers.at_once(("folder", name, True), ("folder", other, True))
@@ -159,4 +183,4 @@ def test_two_folders_at_one_place_or_beside_each_other_are_whole(
             ("folder", f"{number}.c", False), ("folder", f"{number}.c", False)
         )
         assert sorted(done for done, _ in results) == [False, True]
-    assert len(_names(folder)) == 1 + 3 * 30
+    assert len(_names(folder)) == 1 + 3 * 20

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
-from sxvae.errors import ConfigError, OutputError
+from sxvae.errors import CheckpointError, ConfigError, OutputError
 from sxvae.runs.creating import new_run, refuse_name
-from sxvae.runs.directory import RunDirectory, is_run, newest_run
+from sxvae.runs.directory import (
+    RunDirectory,
+    find_checkpoint,
+    is_run,
+    newest_run,
+    read_config,
+)
 from sxvae.runs.lock import LOCK
 
 SETTINGS = RunSettings(
@@ -125,8 +133,10 @@ def test_the_run_that_a_link_names_is_replaced_and_the_link_stays(tmp_path: Path
     assert _names(elsewhere / "kept") == ["config.json"]
     assert _names(elsewhere) == ["kept"]
     (runs / "b").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(OutputError, match="link to something that is not there"):
-        _make(runs, "b", force=True)
+    for folder, name in ((runs, "b"), (runs / "b", "a"), (runs / "b", None)):
+        with pytest.raises(OutputError, match="b is a link to something that is not there"):
+            _make(folder, name, force=True)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_run_is_not_replaced_from_inside_it(
@@ -137,3 +147,44 @@ def test_a_run_is_not_replaced_from_inside_it(
     with pytest.raises(OutputError, match="in another folder"):
         _make(Path(".."), "a", force=True)
     assert is_run(tmp_path / "a")
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
+from sxvae.io import folders
+from sxvae.runs.creating import new_run
+settings = RunSettings(
+    model=ModelSettings(input_shape=(1, 8, 8)), data=DataSettings(), training=TrainingSettings()
+)
+folders.exchange = lambda first, second: False
+renamed = folders._renamed
+def killed(folder, place):
+    return renamed(folder, place) if place.exists() else os.kill(os.getpid(), signal.SIGKILL)
+folders._renamed = killed
+with new_run(Path("runs"), "a", settings, True) as new:
+    new.staged.write_config(settings, {}, "new")
+    new.put_in_place()
+"""
+
+
+@pytest.mark.parametrize("look", ["newest", "checkpoint", "config"])
+def test_whoever_looks_for_a_run_that_was_being_replaced_finds_the_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, look: str
+) -> None:
+    """Where a file system can't exchange two names, after a kill between the two steps."""
+    runs = tmp_path / "runs"
+    _make(runs, "a", "old")
+    killed = subprocess.run([sys.executable, "-c", _KILLED], cwd=tmp_path, check=False)
+    assert killed.returncode < 0
+    assert not (runs / "a").exists()
+    if look == "newest":
+        assert newest_run(runs).name == "a"
+    elif look == "checkpoint":
+        with pytest.raises(CheckpointError):
+            find_checkpoint(runs / "a" / "best.safetensors", runs)
+    assert read_config(runs / "a" / "config.json")["started"] == "new"
+    assert "a was being replaced" in caplog.text
+    _make(runs, "b")
+    assert _names(runs) == ["a", "b"]

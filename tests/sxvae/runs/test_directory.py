@@ -8,6 +8,7 @@ from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSetti
 from sxvae.errors import CheckpointError
 from sxvae.runs.creating import new_run
 from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run, newest_run
+from sxvae_runtime.files.staging import staging
 
 SETTINGS = RunSettings(
     model=ModelSettings(input_shape=(1, 8, 8)), data=DataSettings(), training=TrainingSettings()
@@ -50,10 +51,15 @@ def test_metrics_are_cut_back_to_whole_epochs(tmp_path: Path) -> None:
         file.write('{"epoch": 4, "lo')
     for restart in (1, 2):
         run.append_restart({"restart": restart})
+    with staging(run.path) as stage:
+        pass
+    stage.path.mkdir()  # killed before it held anything
+    (run.path / ".mine.tmp").touch()
     assert [line["epoch"] for line in run.read_metrics()] == [1, 2, 3]
     run.cut_back(2, restarts=1)
     assert [line["epoch"] for line in run.read_metrics()] == [1, 2]
     assert sorted(path.name for path in run.path.iterdir()) == [
+        ".mine.tmp",
         "config.json",
         "metrics.jsonl",
         "restarts.jsonl",
