@@ -34,11 +34,11 @@ import math
 import torch
 
 from sxvae.distributions.constraints import check_concentrations
-from sxvae.distributions.rotational import LOWEST_STATISTIC, LogPartition, RotationallySymmetric
+from sxvae.distributions.exponential_family import LOWEST_STATISTIC, ExponentialFamily, LogPartition
 from sxvae.distributions.sampling.cosines import Cosines
 
 
-class Toy(RotationallySymmetric):
+class Toy(ExponentialFamily):
     _is_log_singular = True
 
     def _statistic(self, value):
