@@ -63,7 +63,7 @@ class SphericalCauchy(RotationallySymmetric):
 
     @property
     def _scaled(self) -> Tensor:
-        """c = k / m, float64, shape batch_shape."""
+        """C = k / m, float64, shape batch_shape."""
         return self.concentration.double().clamp_max(_LARGEST) / self._dim
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
@@ -113,7 +113,9 @@ class SphericalCauchy(RotationallySymmetric):
         t - u = c (1 - u^2) / (1 + c (1 + u)), and E[u] = 0.
         """
         scaled = self._scaled.unsqueeze(-1)
-        small, large = scaled.clamp_max(1), scaled.clamp_min(1)
+        # Each beyond the c at which the other takes over, because a clamp's gradient at its own
+        # bound is 0.
+        small, large = scaled.clamp_max(2), scaled.clamp_min(0.5)
         moved = (small * away * towards / (1 + small * towards)) @ weight
         left = (away / (1 + large * towards)) @ weight
         return torch.where(self._scaled < 1, moved, 1 - left)
@@ -182,9 +184,10 @@ def _kl(sinh_square: Tensor, dim: int) -> Tensor:
 
 @register_kl(SphericalCauchy, SphericalCauchy)  # type: ignore[untyped-decorator]
 def _kl_spherical_cauchy_spherical_cauchy(p: SphericalCauchy, q: SphericalCauchy) -> Tensor:
-    """`_kl` at the distance b of the two: cosh(b) - 1 = 2 |psi_p - psi_q|^2 / (...) without r.
+    """`_kl` at the distance b of the two points.
 
-    With s = sqrt(1 + 2 c) it is ((s_p - s_q)^2 + c_p c_q |loc_p - loc_q|^2) / (2 s_p s_q).
+    With s = sqrt(1 + 2 c), cosh(b) - 1 = 2 |psi_p - psi_q|^2 / ((1 - r_p^2) (1 - r_q^2)) is
+    ((s_p - s_q)^2 + c_p c_q |loc_p - loc_q|^2) / (2 s_p s_q).
     """
     common_batch_shape(p, q)
     ours, theirs = p._scaled, q._scaled

@@ -17,6 +17,8 @@ from sxvae.distributions.sampling.moebius import dilate
 _STEPS = 100
 # The longest step; with it the concentration grows by a factor of 3,000 at most.
 _LONGEST = 2.0
+# Newton steps this short are taken unseen: they change the objective by less than rounding does.
+_SHORT = 1e-5
 # How often a step that does not lower the objective is halved.
 _HALVINGS = 12
 # At a mean this short the next step would change nothing.
@@ -66,7 +68,7 @@ def _step(points: Tensor) -> Tensor | None:
     direction, length = newton / length, length.clamp_max(_LONGEST)
     for _ in range(_HALVINGS):
         psi = direction * torch.tanh(length)
-        if _objective(points, psi) < 0:  # at the centre it is 0
+        if length < _SHORT or _objective(points, psi) < 0:  # at the centre it is 0
             return psi
         length = length / 2
     return None

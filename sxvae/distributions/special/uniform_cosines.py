@@ -9,7 +9,6 @@ most a.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -49,7 +48,6 @@ def uniform_cosines(dim: int, device: torch.device) -> UniformCosines:
     return _nodes(dim, device) if torch.compiler.is_compiling() else _kept_nodes(dim, device)
 
 
-@functools.cache
 def _step_and_count(dim: int) -> tuple[float, int]:
     """The longest step with the wanted error, and the number of nodes above 0."""
     angles = (math.pi / 2 * i / _ANGLES for i in range(1, _ANGLES))
