@@ -6,10 +6,19 @@ import torch
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
+from sxvae.distributions.precision import promoted
 from sxvae.errors import NumericalError
 
 # Far above the rounding errors of float32, far below what a mistake would leave.
 _TOLERANCE = 1e-4
+# In units of a type's rounding: squares, their sum, its root and the quotients are each rounded,
+# which leaves three halves of a unit.
+_ROUNDINGS = 2
+
+
+def _norm_tolerance(dtype: torch.dtype) -> float:
+    """How far from 1 the norm of a vector is that was normalised in this type."""
+    return max(_TOLERANCE, _ROUNDINGS * torch.finfo(dtype).eps)
 
 
 class _UnitSphere(Constraint):
@@ -19,8 +28,9 @@ class _UnitSphere(Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        """Whether each vector has norm 1 within 1e-4, shape (...)."""
-        within: Tensor = (torch.linalg.vector_norm(value, dim=-1) - 1).abs() <= _TOLERANCE
+        """Whether each vector has norm 1, within the rounding of its type or 1e-4, shape (...)."""
+        norm = torch.linalg.vector_norm(promoted(value), dim=-1)
+        within: Tensor = (norm - 1).abs() <= _norm_tolerance(value.dtype)
         return within
 
 

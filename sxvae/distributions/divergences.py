@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, register_kl
 
 from sxvae.distributions.hyperspherical_uniform import HypersphericalUniform
+from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.rotational import RotationallySymmetric
 
 
@@ -26,17 +27,19 @@ def common_batch_shape(p: Distribution, q: Distribution) -> torch.Size:
 
 
 @register_kl(RotationallySymmetric, HypersphericalUniform)  # type: ignore[untyped-decorator]
+@in_full_precision
 def _kl_rotationally_symmetric_uniform(
     p: RotationallySymmetric, q: HypersphericalUniform
 ) -> Tensor:
-    return p._kl_to_uniform().to(p.loc.dtype).expand(common_batch_shape(p, q))
+    return p._kl_to_uniform().to(p.dtype).expand(common_batch_shape(p, q))
 
 
 @register_kl(HypersphericalUniform, RotationallySymmetric)  # type: ignore[untyped-decorator]
+@in_full_precision
 def _kl_uniform_rotationally_symmetric(
     p: HypersphericalUniform, q: RotationallySymmetric
 ) -> Tensor:
-    return q._kl_from_uniform().to(q.loc.dtype).expand(common_batch_shape(p, q))
+    return q._kl_from_uniform().to(q.dtype).expand(common_batch_shape(p, q))
 
 
 @register_kl(HypersphericalUniform, HypersphericalUniform)  # type: ignore[untyped-decorator]

@@ -12,6 +12,7 @@ from torch import Tensor
 from sxvae.distributions.geometry import Shape, log_surface_area
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
+from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.backend import runs_compiled
@@ -130,13 +131,14 @@ class ExponentialFamily(RotationallySymmetric):
         repeated = concentration.repeat(count // max(len(concentration), 1))
         return Cosines(*(each.reshape(count) for each in self._draw_cosines(repeated)))
 
+    @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw samples, shape (*sample_shape, *batch_shape, p), norm 1.
 
         Raises:
             NumericalError: if a concentration is negative or not finite.
         """
-        loc, concentration = self.loc, self.concentration
+        loc, concentration = self.loc.to(self.dtype), self.concentration
         if self._kernel is not None and runs_compiled(loc):
             family = self._compiled_family()
             return compiled.draw(loc, concentration, torch.Size(sample_shape), family)

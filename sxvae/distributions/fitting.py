@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sxvae.distributions.constraints import unit_sphere
+from sxvae.distributions.geometry import on_sphere
 
 
 class Points(NamedTuple):
@@ -38,7 +39,7 @@ def checked_points(x: Tensor) -> Points:
         )
     if not bool(unit_sphere.check(x).all()):
         raise ValueError("x holds vectors whose norm is not 1")
-    values = x.detach().double()
+    values = on_sphere(x.detach()).double()
     # Relative to the first point, so that the spread is exactly 0 if all points are equal.
     differences = values - values[0]
     mean_difference = differences.mean(dim=0)

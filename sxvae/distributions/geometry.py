@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sxvae.distributions.precision import REDUCED_TYPES, without_autocast
 from sxvae.kernels.constants import SMALLEST_NORM
 
 # The types of shapes that torch.distributions accepts.
@@ -44,10 +45,20 @@ def unit_vectors(raw: Tensor) -> Tensor:
     The gradient takes four operations instead of a dozen. torch.compile and torch.export get
     PyTorch's own function.
     """
+    if raw.dtype in REDUCED_TYPES:
+        return on_sphere(raw).to(raw.dtype)
     if torch.compiler.is_compiling():
         return torch.nn.functional.normalize(raw, dim=-1)
     unit: Tensor = _Unit.apply(raw)
     return unit
+
+
+def on_sphere(vectors: Tensor) -> Tensor:
+    """Unit vectors of a reduced type in float32, at length 1 again; any others as they are."""
+    if vectors.dtype not in REDUCED_TYPES:
+        return vectors
+    with without_autocast():
+        return unit_vectors(vectors.float())
 
 
 def _length(raw: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from sxvae.distributions.constraints import unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area, uniform_directions
+from sxvae.distributions.precision import in_full_precision
 
 
 class HypersphericalUniform(Distribution):
@@ -35,6 +36,7 @@ class HypersphericalUniform(Distribution):
     """
 
     has_rsample = True
+    has_parameters = False  # so that its type decides that of no KL
 
     def __init__(
         self,
@@ -90,6 +92,14 @@ class HypersphericalUniform(Distribution):
         new._validate_args = self._validate_args
         return new
 
+    def promoted(self) -> HypersphericalUniform:
+        """The same distribution in float32, if it is of a reduced type."""
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        new = HypersphericalUniform(self.dim, self.batch_shape, dtype=dtype, device=self.device)
+        new._validate_args = self._validate_args
+        return new
+
+    @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw samples, shape (*sample_shape, *batch_shape, m + 1)."""
         shape = self._extended_shape(torch.Size(sample_shape))

@@ -19,6 +19,7 @@ from sxvae.distributions.exponential_family import (
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
+from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import Side, integral_over_side
 from sxvae.distributions.special.gamma_differences import (
@@ -47,7 +48,7 @@ class PowerSpherical(ExponentialFamily):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
-    Everything but samples is computed in float64; results have the type of `loc`.
+    Everything but samples is computed in float64; results have the parameters' type.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
@@ -201,6 +202,7 @@ def _one_minus_cosine_derivative(
 
 
 @register_kl(PowerSpherical, PowerSpherical)  # type: ignore[untyped-decorator]
+@in_full_precision
 def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) -> Tensor:
     """The KL for equal mean directions, plus k_q (E_p[s_p] - E_p[s_q]).
 
@@ -220,4 +222,4 @@ def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) ->
         (theirs, difference),
         (one_minus_cosine, -other * crossed.by_one_minus_cosine),
     )
-    return (p._kl_to_aligned(ours, theirs) + rotation).to(p.loc.dtype)
+    return (p._kl_to_aligned(ours, theirs) + rotation).to(torch.promote_types(p.dtype, q.dtype))

@@ -11,6 +11,7 @@ from torch.distributions.constraints import Constraint
 
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.geometry import Shape
+from sxvae.distributions.precision import common_type, in_full_precision, promoted_distribution
 
 _Positions = tuple[tuple[int, ...], ...]
 
@@ -105,25 +106,44 @@ class ProductDistribution(Distribution):
         return _ProductSupport(self)
 
     @property
+    def dtype(self) -> torch.dtype | None:
+        """The type to which PyTorch promotes those of the groups."""
+        return common_type(list(self.groups))
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether some group has parameters, whose type then is that of a KL."""
+        return any(getattr(group, "has_parameters", True) for group in self.groups)
+
+    def promoted(self) -> ProductDistribution:
+        """The same product with the groups of reduced types in float32."""
+        groups = [promoted_distribution(group) for group in self.groups]
+        return ProductDistribution(groups, self.positions, self._validate_args)
+
+    @property
     def factors(self) -> int:
         """The number of factors."""
         return sum(len(indices) for indices in self.positions)
 
     @property
+    @in_full_precision
     def mean(self) -> Tensor:
         """The factors' means, shape (*batch_shape, ambient)."""
         return self._join([group.mean for group in self.groups])
 
     @property
+    @in_full_precision
     def mode(self) -> Tensor:
         """The factors' modes, shape (*batch_shape, ambient)."""
         return self._join([group.mode for group in self.groups])
 
     @property
+    @in_full_precision
     def variance(self) -> Tensor:
         """The factors' variances, shape (*batch_shape, ambient)."""
         return self._join([group.variance for group in self.groups])
 
+    @in_full_precision
     def per_factor(self, of: Callable[[Distribution], Tensor]) -> Tensor:
         """One number for each factor, in the factors' order, shape (..., factors).
 
@@ -163,23 +183,28 @@ class ProductDistribution(Distribution):
         new._validate_args = self._validate_args
         return new
 
+    @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw samples, shape (*sample_shape, *batch_shape, ambient)."""
         return self._join([group.rsample(torch.Size(sample_shape)) for group in self.groups])
 
+    @in_full_precision
     def log_prob_per_factor(self, value: Tensor) -> Tensor:
         """Each factor's log-density, nats, shape (..., *batch_shape, factors)."""
         parts = zip(self.groups, self.split(value), strict=True)
         return self._order_factors([group.log_prob(part) for group, part in parts])
 
+    @in_full_precision
     def log_prob(self, value: Tensor) -> Tensor:
         """The log-density with respect to the product of the factors' measures, nats."""
         return self.log_prob_per_factor(value).sum(dim=-1)
 
+    @in_full_precision
     def entropy(self) -> Tensor:
         """The sum of the factors' entropies, nats, shape batch_shape."""
         return self.per_factor(lambda group: group.entropy()).sum(dim=-1)
 
+    @in_full_precision
     def kl_per_factor(self, other: ProductDistribution) -> Tensor:
         """KL(self, other) of each factor, nats, shape (*batch_shape, factors).
 
@@ -191,6 +216,7 @@ class ProductDistribution(Distribution):
         pairs = zip(self.groups, other.groups, strict=True)
         return self._order_factors([kl_divergence(mine, its) for mine, its in pairs])
 
+    @in_full_precision
     def rsample_and_kl(self, other: ProductDistribution) -> tuple[Tensor, Tensor]:
         """One sample and KL(self, other) of each factor, as a training step needs both.
 
@@ -245,5 +271,6 @@ def _to_user_order(
 
 
 @register_kl(ProductDistribution, ProductDistribution)  # type: ignore[untyped-decorator]
+@in_full_precision
 def _kl_product_product(p: ProductDistribution, q: ProductDistribution) -> Tensor:
     return p.kl_per_factor(q).sum(dim=-1)

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
-from sxvae.distributions.geometry import Shape, log_surface_area
+from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
+from sxvae.distributions.precision import in_full_precision, promoted
 
 
 class RotationallySymmetric(Distribution, ABC):
@@ -32,6 +33,9 @@ class RotationallySymmetric(Distribution, ABC):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
+    Attributes:
+        dtype: the type to which PyTorch promotes those of the parameters; results have it.
+
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
     """
@@ -49,6 +53,9 @@ class RotationallySymmetric(Distribution, ABC):
             )
         if not isinstance(concentration, Tensor):
             concentration = torch.tensor(concentration, dtype=loc.dtype, device=loc.device)
+        self.dtype = _common_type(loc, concentration)
+        if not concentration.is_floating_point():
+            concentration = concentration.to(self.dtype)
         batch_shape = concentration.shape
         if batch_shape != loc.shape[:-1]:
             batch_shape = torch.broadcast_shapes(loc.shape[:-1], batch_shape)
@@ -93,30 +100,44 @@ class RotationallySymmetric(Distribution, ABC):
     @property
     def mode(self) -> Tensor:
         """The mean direction, shape (*batch_shape, p)."""
-        return self.loc
+        return self.loc.to(self.dtype)
 
     @property
+    @in_full_precision
     def mean(self) -> Tensor:
         """E[t] loc, shape (*batch_shape, p)."""
-        return (self._moments()[0].unsqueeze(-1) * self.loc).to(self.loc.dtype)
+        return (self._moments()[0].unsqueeze(-1) * self.loc).to(self.dtype)
 
     @property
+    @in_full_precision
     def variance(self) -> Tensor:
         """The diagonal of the covariance, shape (*batch_shape, p)."""
         _, along, across = (moment.unsqueeze(-1) for moment in self._moments())
-        return (across + (along - across) * self.loc.double() ** 2).to(self.loc.dtype)
+        return (across + (along - across) * self.loc.double() ** 2).to(self.dtype)
 
     def expand(self, batch_shape: Shape, _instance: Self | None = None) -> Self:
         """The same distribution with its batch shape expanded."""
-        new: Self = self._get_checked_instance(type(self), _instance)  # type: ignore[no-untyped-call]
         shape = torch.Size(batch_shape)
-        RotationallySymmetric.__init__(
-            new,
-            self.loc.expand(*shape, -1),
-            self.concentration.expand(shape),
-            validate_args=False,
+        loc, concentration = self.loc.expand(*shape, -1), self.concentration.expand(shape)
+        return self._with_parameters(loc, concentration, self.dtype, _instance)
+
+    def promoted(self) -> Self:
+        """The same distribution in float32, if it is of a reduced type, with `loc` at length 1."""
+        loc, concentration = on_sphere(self.loc), promoted(self.concentration)
+        return self._with_parameters(
+            loc, concentration, torch.promote_types(self.dtype, torch.float32)
         )
-        new._validate_args = self._validate_args
+
+    def _with_parameters(
+        self,
+        loc: Tensor,
+        concentration: Tensor,
+        dtype: torch.dtype,
+        _instance: Self | None = None,
+    ) -> Self:
+        new: Self = self._get_checked_instance(type(self), _instance)  # type: ignore[no-untyped-call]
+        RotationallySymmetric.__init__(new, loc, concentration, validate_args=False)
+        new.dtype, new._validate_args = dtype, self._validate_args
         return new
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -127,9 +148,20 @@ class RotationallySymmetric(Distribution, ABC):
         """
         if self._validate_args:
             self._validate_sample(value)
-        return self._log_density(value).to(self.loc.dtype)
+        return self._log_prob(value)
 
+    @in_full_precision
+    def _log_prob(self, value: Tensor) -> Tensor:
+        return self._log_density(on_sphere(value)).to(self.dtype)
+
+    @in_full_precision
     def entropy(self) -> Tensor:
         """-E[log density] in nats, shape batch_shape: log |S^(p-1)| - KL to the uniform."""
         area = log_surface_area(self._ambient - 1)
-        return (area - self._kl_to_uniform()).to(self.loc.dtype)
+        return (area - self._kl_to_uniform()).to(self.dtype)
+
+
+def _common_type(loc: Tensor, concentration: Tensor) -> torch.dtype:
+    if loc.dtype == concentration.dtype:
+        return loc.dtype
+    return torch.result_type(loc, concentration)

@@ -11,6 +11,7 @@ from sxvae.distributions.constraints import check_concentrations, finite_nonnega
 from sxvae.distributions.divergences import common_batch_shape
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.geometry import Shape, log_surface_area
+from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.sampling.moebius import dilate
 from sxvae.distributions.special.uniform_cosines import uniform_cosines
@@ -40,7 +41,7 @@ class SphericalCauchy(RotationallySymmetric):
             torch.distributions' default if None.
 
     Everything but the normal numbers that samples are made of is computed in float64; results have
-    the type of `loc`.
+    the parameters' type.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
@@ -66,6 +67,7 @@ class SphericalCauchy(RotationallySymmetric):
         """C = k / m, float64, shape batch_shape."""
         return self.concentration.double().clamp_max(_LARGEST) / self._dim
 
+    @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw samples, shape (*sample_shape, *batch_shape, p), norm 1.
 
@@ -75,14 +77,13 @@ class SphericalCauchy(RotationallySymmetric):
         if _has_invalid(self.concentration):
             check_concentrations(self.concentration, "spherical Cauchy", self._ambient)
         shape = self._extended_shape(torch.Size(sample_shape))
-        dtype = self.loc.dtype if self.loc.dtype == torch.float64 else torch.float32
-        return self._moved(torch.randn(shape, dtype=dtype, device=self.loc.device))
+        return self._moved(torch.randn(shape, dtype=self.dtype, device=self.loc.device))
 
     def _moved(self, noise: Tensor) -> Tensor:
         """The samples that standard normal numbers stand for, shape (..., *batch_shape, p)."""
         directions = normalize(noise.double(), dim=-1, eps=1e-300)
         loc = normalize(self.loc.double(), dim=-1)
-        return dilate(directions, loc, self._scaled).to(self.loc.dtype)
+        return dilate(directions, loc, self._scaled).to(self.dtype)
 
     def _log_density(self, value: Tensor) -> Tensor:
         scaled = self._scaled
@@ -183,6 +184,7 @@ def _kl(sinh_square: Tensor, dim: int) -> Tensor:
 
 
 @register_kl(SphericalCauchy, SphericalCauchy)  # type: ignore[untyped-decorator]
+@in_full_precision
 def _kl_spherical_cauchy_spherical_cauchy(p: SphericalCauchy, q: SphericalCauchy) -> Tensor:
     """`_kl` at the distance b of the two points.
 
@@ -198,4 +200,4 @@ def _kl_spherical_cauchy_spherical_cauchy(p: SphericalCauchy, q: SphericalCauchy
     along = (step / stretch) * (step / other)
     across = (ours / stretch) * (theirs / other) * distance
     cosh_minus_1 = (along + across) / 2
-    return _kl(cosh_minus_1 * (cosh_minus_1 + 2), p._dim).to(p.loc.dtype)
+    return _kl(cosh_minus_1 * (cosh_minus_1 + 2), p._dim).to(torch.promote_types(p.dtype, q.dtype))

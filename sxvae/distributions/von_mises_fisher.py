@@ -10,6 +10,7 @@ from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.divergences import common_batch_shape
 from sxvae.distributions.exponential_family import ExponentialFamily, LogPartition
 from sxvae.distributions.fitting import checked_points
+from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.wood import draw_cosines, one_minus_cosine_derivative
@@ -37,7 +38,7 @@ class VonMisesFisher(ExponentialFamily):
         validate_args: check the parameters and, in `log_prob`, the support;
             torch.distributions' default if None.
 
-    Everything but samples is computed in float64; results have the type of `loc`.
+    Everything but samples is computed in float64; results have the parameters' type.
 
     Raises:
         ValueError: if p is below 2, or a parameter is invalid and `validate_args` is on.
@@ -159,6 +160,7 @@ def _kl_series(concentration: Tensor, ambient: int) -> Tensor:
 
 
 @register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[untyped-decorator]
+@in_full_precision
 def _kl_von_mises_fisher_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) -> Tensor:
     """Log C(k_p) - log C(k_q) + A(k_p) (k_p - k_q <mu_p, mu_q>), in parts that do not cancel."""
     shape = common_batch_shape(p, q)
@@ -166,4 +168,4 @@ def _kl_von_mises_fisher_von_mises_fisher(p: VonMisesFisher, q: VonMisesFisher) 
     distance = (p.loc.double() - q.loc.double()).square().sum(dim=-1)
     ratio = bessel_terms(p._order, ours).ratio
     divergence: Tensor = p._kl_to_aligned(ours, theirs) + theirs.double() * ratio * distance / 2
-    return divergence.to(p.loc.dtype)
+    return divergence.to(torch.promote_types(p.dtype, q.dtype))

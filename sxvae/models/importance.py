@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sxvae.config import DECODING_MEMORY
+from sxvae.distributions.precision import promoted, promoted_distribution
 from sxvae.models.networks import largest_layer
 from sxvae.models.posterior import posterior_parameters
 
@@ -56,7 +57,8 @@ def importance_terms(
         raise ValueError(f"decoding needs at least 1 MiB, not {memory}")
     model.check_images(x)
     model.likelihood.check(x)
-    posterior, prior = model.encode(x), model.prior()
+    posterior, prior = (promoted_distribution(each) for each in (model.encode(x), model.prior()))
+    model_type, x = next(model.head.parameters()).dtype, promoted(x)
     log_weights = torch.full(x.shape[:1], -math.inf, dtype=torch.float64, device=x.device)
     log_squares = log_weights.clone()
     reconstruction = torch.zeros_like(log_weights)
@@ -65,7 +67,8 @@ def importance_terms(
         z = posterior.sample((drawn.stop - drawn.start,))
         given_z = torch.empty(z.shape[:-1], dtype=torch.float64, device=x.device)
         for part in decoding_parts(model, len(z), len(x), memory):
-            given_z[part] = model.decode(z[part]).log_prob(x[part[1]]).double()
+            likelihood = promoted_distribution(model.decode(z[part].to(model_type)))
+            given_z[part] = likelihood.log_prob(x[part[1]]).double()
             decoded += given_z[part].numel()
             if on_progress is not None:
                 on_progress(decoded / (samples * len(x)))

@@ -17,6 +17,8 @@ from torch.nn.functional import softplus
 
 from sxvae.config import GAUSSIAN_SCALE_FLOOR, ModelSettings
 from sxvae.distributions.geometry import Shape
+from sxvae.distributions.normal import CastDistribution
+from sxvae.distributions.precision import REDUCED_TYPES, in_full_precision, promoted
 from sxvae.errors import DataError
 
 LEVELS = 256
@@ -95,6 +97,16 @@ class BernoulliImage(Distribution):
         return new
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The log-odds' type, which results have."""
+        return self.logits.dtype
+
+    def promoted(self) -> BernoulliImage:
+        """The same distribution in float32, if it is of a reduced type."""
+        return BernoulliImage(promoted(self.logits), self._validate_args)
+
+    @property
+    @in_full_precision
     def mean(self) -> Tensor:
         """Shape (*batch_shape, C, H, W), in [0, 1]."""
         return self.logits.sigmoid()
@@ -105,10 +117,12 @@ class BernoulliImage(Distribution):
         return (self.logits > 0).to(self.logits.dtype)
 
     @property
+    @in_full_precision
     def variance(self) -> Tensor:
         """Shape (*batch_shape, C, H, W)."""
         return self.logits.sigmoid() * (-self.logits).sigmoid()
 
+    @in_full_precision
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw images, shape (*sample_shape, *batch_shape, C, H, W)."""
         with torch.no_grad():
@@ -123,9 +137,10 @@ class BernoulliImage(Distribution):
         """
         if self._validate_args:
             self._validate_sample(value)
-        log_p: Tensor = _BernoulliLogProb.apply(self.logits, value)
-        return log_p
+        log_p: Tensor = _BernoulliLogProb.apply(promoted(self.logits), promoted(value))
+        return log_p.to(_common_type(self.logits, value))
 
+    @in_full_precision
     def entropy(self) -> Tensor:
         """Nats, shape batch_shape."""
         pixels = softplus(self.logits, threshold=_LINEAR_ABOVE) - self.logits * self.mean
@@ -192,8 +207,12 @@ class GaussianPixels(PixelLikelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """`mean` lies in (0, 1)."""
-        pixels = Normal(outputs.sigmoid(), self.scale, validate_args=False)
-        return Independent(pixels, 3, validate_args=False)
+        scale = self.scale
+        dtype = torch.promote_types(outputs.dtype, scale.dtype)
+        mean = promoted(outputs.to(dtype)).sigmoid()
+        pixels = Normal(mean, promoted(scale.to(dtype)), validate_args=False)
+        images = Independent(pixels, 3, validate_args=False)
+        return CastDistribution(images, dtype) if dtype in REDUCED_TYPES else images
 
 
 class CategoricalPixels(PixelLikelihood):
@@ -233,16 +252,28 @@ class CategoricalImage(Distribution):
         return new
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The log-odds' type, which results have."""
+        return self.logits.dtype
+
+    def promoted(self) -> CategoricalImage:
+        """The same distribution in float32, if it is of a reduced type."""
+        return CategoricalImage(promoted(self.logits), self._validate_args)
+
+    @property
+    @in_full_precision
     def mean(self) -> Tensor:
         """Shape (*batch_shape, C, H, W), in [0, 1]."""
         return (self.logits.softmax(dim=-3) * self._values[:, None, None]).sum(dim=-3)
 
     @property
+    @in_full_precision
     def variance(self) -> Tensor:
         """Shape (*batch_shape, C, H, W)."""
         deviation = self._values[:, None, None] - self.mean.unsqueeze(-3)
         return (self.logits.softmax(dim=-3) * deviation**2).sum(dim=-3)
 
+    @in_full_precision
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw images, shape (*sample_shape, *batch_shape, C, H, W)."""
         with torch.no_grad():
@@ -259,13 +290,15 @@ class CategoricalImage(Distribution):
         """
         if self._validate_args:
             self._validate_sample(value)
-        levels = (value * (LEVELS - 1)).round().long().unsqueeze(-3)
+        levels = (promoted(value) * (LEVELS - 1)).round().long().unsqueeze(-3)
         batch = torch.broadcast_shapes(levels.shape[:-3], self.logits.shape[:-3])
-        logits = self.logits.expand(*batch, *self.logits.shape[-3:])
+        all_logits = promoted(self.logits)
+        logits = all_logits.expand(*batch, *all_logits.shape[-3:])
         chosen = logits.gather(-3, levels.expand(*batch, *levels.shape[-3:])).squeeze(-3)
-        log_p: Tensor = chosen - self.logits.logsumexp(dim=-3)
-        return log_p.sum(dim=(-1, -2, -3))
+        log_p: Tensor = (chosen - all_logits.logsumexp(dim=-3)).sum(dim=(-1, -2, -3))
+        return log_p.to(_common_type(self.logits, value))
 
+    @in_full_precision
     def entropy(self) -> Tensor:
         """Nats, shape batch_shape."""
         log_p = self.logits.log_softmax(dim=-3)
@@ -274,6 +307,13 @@ class CategoricalImage(Distribution):
     @property
     def _values(self) -> Tensor:
         return torch.linspace(0, 1, LEVELS, dtype=self.logits.dtype, device=self.logits.device)
+
+
+def _common_type(logits: Tensor, value: Tensor) -> torch.dtype:
+    """The type of a log-probability, as PyTorch promotes those of floating-point arguments."""
+    if not value.is_floating_point():
+        return logits.dtype
+    return torch.promote_types(logits.dtype, value.dtype)
 
 
 def pixel_likelihood(settings: ModelSettings) -> PixelLikelihood:

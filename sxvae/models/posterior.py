@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from sxvae.distributions import HypersphericalUniform, ProductDistribution
 from sxvae.distributions.geometry import Shape
+from sxvae.distributions.precision import in_full_precision, promoted
 from sxvae.models.fused import fused_sample_and_kl, is_fusible
 from sxvae.models.parameters import activate, head_layout
 from sxvae.spaces import PosteriorParameters, ProductSpace
@@ -39,8 +40,14 @@ class PosteriorHead(nn.Module):
         self.reset_parameters()
 
     def forward(self, features: Tensor) -> Posterior:
-        """Map features (batch, features) to the posterior, batch shape (batch,)."""
-        return Posterior(self.space, self.linear(features))
+        """Map features (batch, features) to the posterior, batch shape (batch,).
+
+        The posterior has the type of the layer's weights, under `torch.autocast` and for features
+        of another type too.
+        """
+        dtype = self.linear.weight.dtype
+        outputs = self.linear(features.to(dtype))
+        return Posterior(self.space, outputs.to(dtype))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -80,6 +87,21 @@ class Posterior(ProductDistribution):
         Distribution.__init__(self, outputs.shape[:-1], event_shape, validate_args=False)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The outputs' type."""
+        return self.outputs.dtype
+
+    @property
+    def has_parameters(self) -> bool:
+        """That it has some."""
+        return True
+
+    def promoted(self) -> Posterior:
+        """The same posterior by the outputs in float32, if they are of a reduced type."""
+        return Posterior(self.space, promoted(self.outputs))
+
+    @property
+    @in_full_precision
     def parameters(self) -> PosteriorParameters:
         """Mean directions of length 1, concentrations above 1, positive scales."""
         if self._parameters is None:
@@ -107,6 +129,7 @@ class Posterior(ProductDistribution):
         """The same product with its batch shape expanded."""
         return self.space.posterior(*self.parameters).expand(batch_shape, _instance)
 
+    @in_full_precision
     def rsample_and_kl(self, other: ProductDistribution) -> tuple[Tensor, Tensor]:
         """One sample and KL(self, other) of each factor, fused where that can be done.
 
