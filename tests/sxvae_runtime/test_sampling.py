@@ -9,7 +9,7 @@ from sxvae_runtime.geometry import great_circle
 from sxvae_runtime.sampling import sample, sample_normal, uniform_directions
 
 COUNT = 40_000
-# 28 cells at a p-value of 3e-6 and 5 standard errors: a false alarm in 10,000 runs.
+# 60 cells at a p-value of 3e-6 and 5 standard errors: a false alarm in 5,000 runs.
 SMALLEST_P_VALUE, SIGMAS = 3e-6, 5
 
 
