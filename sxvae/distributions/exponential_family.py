@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from sxvae.distributions.geometry import Shape, log_surface_area
-from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.known_derivatives import with_derivatives, with_derivatives_of
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
-from sxvae.distributions.precision import in_full_precision
+from sxvae.distributions.precision import in_full_precision, without_autocast
 from sxvae.distributions.rotational import RotationallySymmetric
-from sxvae.distributions.sampling import compiled
-from sxvae.distributions.sampling.backend import runs_compiled
+from sxvae.distributions.sampling import compiled, operations, traced
+from sxvae.distributions.sampling.backend import is_traced, runs_compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.eager import draw, draw_with_gradients
 from sxvae.distributions.sampling.implicit import apply_to_row_chunks, derivative_type
 from sxvae.distributions.special.quadrature import gauss_legendre
+from sxvae.distributions.transforms import is_transforming
 
 # For the integrals of L'' below, whose intervals lie well away from its poles.
 _PARTITION_NODES = 16
@@ -71,6 +72,10 @@ class ExponentialFamily(RotationallySymmetric):
     # The concentration for which moments were last looked up, and the moments.
     _cached_moments: tuple[Tensor, PartitionMoments] | None = None
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        operations.FAMILIES[_name(cls)] = functools.partial(_at_pole, cls)
+
     @abstractmethod
     def _statistic(self, value: Tensor) -> Tensor:
         """S of unit vectors, shape (..., p) to (...), float64.
@@ -82,7 +87,7 @@ class ExponentialFamily(RotationallySymmetric):
     def _log_partition(self, concentration: Tensor) -> LogPartition:
         """L and its derivatives at float64 concentrations of any shape.
 
-        Autograd has to differentiate `value` and `slope`.
+        Autograd has to differentiate all three, `value` and `slope` twice.
         """
 
     @abstractmethod
@@ -118,7 +123,7 @@ class ExponentialFamily(RotationallySymmetric):
         """
 
     def _curvature(self, concentration: Tensor) -> Tensor:
-        """L'' at float64 concentrations of any shape."""
+        """L'' at float64 concentrations of any shape; autograd has to differentiate it."""
         return self._log_partition(concentration).curvature
 
     def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
@@ -144,6 +149,10 @@ class ExponentialFamily(RotationallySymmetric):
             return compiled.draw(loc, concentration, torch.Size(sample_shape), family)
         shape = self._extended_shape(torch.Size(sample_shape))
         loc, concentration = loc.expand(shape), concentration.expand(shape[:-1])
+        if loc.is_meta:
+            return loc * concentration.unsqueeze(-1).to(self.dtype)  # for its shape
+        if is_traced():
+            return traced.draw(loc, concentration, _name(type(self)), self._cosine_derivatives)
         with torch.no_grad():
             cosines = self._draw_cosines(concentration)
         if torch.is_grad_enabled() and (loc.requires_grad or concentration.requires_grad):
@@ -156,33 +165,45 @@ class ExponentialFamily(RotationallySymmetric):
             self._kernel,
             self._is_log_singular,
             self._draw_cosines_of_rows,
-            lambda: self._partition_moments().mean_minus_s,
+            lambda: self._partition_moments(self.concentration).mean_minus_s,
+            self._cosine_derivatives,
         )
 
-    def _cosine_derivatives(self, cosines: Cosines) -> Tensor:
-        """`_cosine_derivative` for samples of any shape."""
+    def _cosine_derivatives(self, concentration: Tensor, cosines: Cosines) -> Tensor:
+        """`_cosine_derivative` for samples of any shape, without gradients."""
+        concentration = concentration.detach()
+        if torch.compiler.is_compiling():
+            family = _name(type(self)), self._ambient
+            return operations.cosine_derivatives(concentration, *cosines, *family)
         shape = cosines.one_minus.shape
-        means = self._partition_moments().mean_minus_s
-        arguments = (*cosines, self.concentration.detach().double(), means)
-        dtype = derivative_type(
-            self.concentration, self._ambient, log_singular=self._is_log_singular
-        )
+        means = self._partition_moments(concentration).mean_minus_s
+        arguments = (*cosines, concentration.double(), means)
+        dtype = derivative_type(concentration, self._ambient, log_singular=self._is_log_singular)
 
         def derivative(one_minus: Tensor, one_plus: Tensor, k: Tensor, mean: Tensor) -> Tensor:
             return self._cosine_derivative(Cosines(one_minus, one_plus), k, mean, dtype)
 
         flat = [each.expand(shape).reshape(-1) for each in arguments]
-        return apply_to_row_chunks(derivative, *flat).view(shape)
+        with torch.no_grad(), without_autocast():
+            return apply_to_row_chunks(derivative, *flat).view(shape)
 
-    def _partition_moments(self) -> PartitionMoments:
-        """KL to the uniform, E[-s] and Var[s], without gradients; computed once."""
-        if self._cached_moments is None or self._cached_moments[0] is not self.concentration:
-            with torch.no_grad():
-                table = partition_table(type(self), self._ambient)
-                k = self.concentration
-                moments = compiled.look_up(table, k) if runs_compiled(k) else table(k)
-                self._cached_moments = k, moments
-        return self._cached_moments[1]
+    def _partition_moments(self, concentration: Tensor) -> PartitionMoments:
+        """KL to the uniform, E[-s] and Var[s], without gradients; kept for the last argument."""
+        if torch.compiler.is_compiling():
+            k = concentration.detach()
+            moments = operations.partition_moments(k, _name(type(self)), self._ambient)
+            return PartitionMoments(*moments.unbind(-1))
+        if self._cached_moments is not None and self._cached_moments[0] is concentration:
+            return self._cached_moments[1]
+        with torch.no_grad():
+            table = partition_table(type(self), self._ambient)
+            if runs_compiled(concentration):
+                found = compiled.look_up(table, concentration)
+            else:
+                found = table(concentration)
+        if not is_traced():  # tensors of a trace are of no use outside of it
+            self._cached_moments = concentration, found
+        return found
 
     def _log_density(self, value: Tensor) -> Tensor:
         concentration = self.concentration.double()
@@ -194,8 +215,24 @@ class ExponentialFamily(RotationallySymmetric):
 
     def _kl_to_uniform(self) -> Tensor:
         """K L' - L in float64, shape batch_shape; its derivative is k L''."""
-        moments, k = self._partition_moments(), self.concentration
-        return with_derivatives(moments.kl, (k, k.detach().double() * moments.variance))
+
+        def kl(k: Tensor) -> Tensor:
+            return self._partition_moments(k).kl
+
+        def slope(k: Tensor) -> tuple[Tensor]:
+            return (k.double() * self._variance(k),)
+
+        return with_derivatives(kl, slope, self.concentration)
+
+    def _variance(self, concentration: Tensor) -> Tensor:
+        """Var[s] of the table, differentiated as `_curvature` is."""
+        if not torch.is_grad_enabled() and not is_transforming():
+            return self._partition_moments(concentration).variance
+        return with_derivatives_of(
+            lambda k: self._partition_moments(k).variance,
+            concentration,
+            stand_in=self._curvature(concentration.double()),
+        )
 
     def _kl_from_uniform(self) -> Tensor:
         """The uniform distribution has a concentration of 0 and every mean direction."""
@@ -221,15 +258,30 @@ class ExponentialFamily(RotationallySymmetric):
 
         It is L(q) - L(k) - (q - k) L'(k), or an integral of L'' where that would cancel.
         """
-        with torch.no_grad():
-            k, q = ours.double(), theirs.double()
-            step, largest = q - k, torch.maximum(k, q)
-            at_k, at_q = self._log_partition(k), self._log_partition(q)
-            cancels = (step.abs() <= largest / 2) | self._near_uniform(largest)
-            value, slope = self._integrals_of_curvature(k, q)
-            value = torch.where(cancels, value, at_q.value - at_k.value - step * at_k.slope)
-            slope = torch.where(cancels, slope, at_q.slope - at_k.slope)
-        return with_derivatives(value, (ours, -step * at_k.curvature), (theirs, slope))
+
+        def value(k: Tensor, q: Tensor) -> Tensor:
+            return self._kl_and_slope(k, q)[0]
+
+        def slopes(k: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+            by_ours = -(q - k) * self._curvature(k)
+            return by_ours, with_derivatives(slope, curvatures, k, q)
+
+        def slope(k: Tensor, q: Tensor) -> Tensor:
+            return self._kl_and_slope(k, q)[1]
+
+        def curvatures(k: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+            return -self._curvature(k), self._curvature(q)
+
+        return with_derivatives(value, slopes, ours.double(), theirs.double())
+
+    def _kl_and_slope(self, k: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """The KL for equal mean directions, and its derivative by `q`, which is L'(q) - L'(k)."""
+        step, largest = q - k, torch.maximum(k, q)
+        at_k, at_q = self._log_partition(k), self._log_partition(q)
+        cancels = (step.abs() <= largest / 2) | self._near_uniform(largest)
+        value, slope = self._integrals_of_curvature(k, q)
+        value = torch.where(cancels, value, at_q.value - at_k.value - step * at_k.slope)
+        return value, torch.where(cancels, slope, at_q.slope - at_k.slope)
 
     def _integrals_of_curvature(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
         """The integrals of (end - t) L''(t) and of L''(t) over t from `start` to `end`."""
@@ -240,10 +292,21 @@ class ExponentialFamily(RotationallySymmetric):
         return step**2 * (curvature @ (weights * (1 - nodes))), step * (curvature @ weights)
 
 
+def _name(family: type[ExponentialFamily]) -> str:
+    return f"{family.__module__}.{family.__qualname__}"
+
+
+@functools.cache
+def _at_pole(family: type[ExponentialFamily], ambient: int) -> ExponentialFamily:
+    """The distribution around the first axis with k = 0, whose methods take concentrations."""
+    with torch.inference_mode(False), torch.no_grad():
+        pole = torch.zeros(ambient, dtype=torch.float64)
+        pole[0] = 1
+        return family(pole, 0.0, validate_args=False)
+
+
 @functools.cache
 def partition_table(family: type[ExponentialFamily], ambient: int) -> PartitionTable:
     """The table of a family on the unit sphere of R^p."""
     with torch.inference_mode(False), torch.no_grad():
-        pole = torch.zeros(ambient, dtype=torch.float64)
-        pole[0] = 1
-        return PartitionTable(family(pole, 0.0, validate_args=False)._exact_partition_moments)
+        return PartitionTable(_at_pole(family, ambient)._exact_partition_moments)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sxvae.distributions.precision import REDUCED_TYPES, without_autocast
+from sxvae.distributions.transforms import is_transforming
 from sxvae.kernels.constants import SMALLEST_NORM
 
 # The types of shapes that torch.distributions accepts.
@@ -42,12 +43,12 @@ def uniform_directions_of_any_length(shape: Sequence[int], dtype: torch.dtype) -
 def unit_vectors(raw: Tensor) -> Tensor:
     """Vectors scaled to norm 1 along the last axis, as `torch.nn.functional.normalize` does.
 
-    The gradient takes four operations instead of a dozen. torch.compile and torch.export get
-    PyTorch's own function.
+    The gradient takes four operations instead of a dozen. Traces and transforms get PyTorch's own
+    function.
     """
     if raw.dtype in REDUCED_TYPES:
         return on_sphere(raw).to(raw.dtype)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or is_transforming():
         return torch.nn.functional.normalize(raw, dim=-1)
     unit: Tensor = _Unit.apply(raw)
     return unit

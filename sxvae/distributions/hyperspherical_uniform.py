@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from sxvae.distributions.constraints import unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area, uniform_directions
 from sxvae.distributions.precision import in_full_precision
+from sxvae.distributions.transforms import can_read
 
 
 class HypersphericalUniform(Distribution):
@@ -111,7 +112,7 @@ class HypersphericalUniform(Distribution):
         Raises:
             ValueError: if `validate_args` is on and a vector's norm is not 1.
         """
-        if self._validate_args:
+        if self._validate_args and can_read(value):
             self._validate_sample(value)
         shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         return value.new_full(shape, -log_surface_area(self.dim))

@@ -69,9 +69,10 @@ class PartitionTable:
         """
         k = concentration.double()
         position = k.clamp(_LOWEST, _HIGHEST).log_().sub_(_START).div_(_CELL)
-        cell = position.long().clamp_(0, _CELLS - 1)
+        cell = position.long().clamp(0, _CELLS - 1)
         t = (position - cell).mul_(2).sub_(1).unsqueeze(-1)
-        rows = self.on(k.device)[cell].unflatten(-1, (_DEGREE + 1, 3)).unbind(-2)
+        found = self.on(k.device).index_select(0, cell.reshape(-1))
+        rows = found.view(*k.shape, _DEGREE + 1, 3).unbind(-2)
         moments = rows[-1]
         for coefficients in reversed(rows[:-1]):
             moments = torch.addcmul(coefficients, moments, t)

@@ -17,7 +17,7 @@ from sxvae.distributions.exponential_family import (
     LogPartition,
 )
 from sxvae.distributions.fitting import checked_points
-from sxvae.distributions.known_derivatives import with_derivatives
+from sxvae.distributions.known_derivatives import with_derivatives, without_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
 from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.sampling.cosines import Cosines
@@ -126,7 +126,9 @@ class PowerSpherical(ExponentialFamily):
         total = alpha + beta
         product = 4 * alpha * beta / (total * (total + 1))  # E[1 - t^2]
         mean = with_derivatives(
-            (concentration / total).detach(), (concentration, 2 * beta / total.detach() ** 2)
+            lambda k: k / (k + beta + beta),
+            lambda k: (2 * beta / (k + beta + beta) ** 2,),
+            concentration,
         )
         return mean, product / total, product / (2 * beta)
 
@@ -201,6 +203,30 @@ def _one_minus_cosine_derivative(
     return -2 * distance * integral_over_side(side, integrand, log_singular=True)
 
 
+def _change_of_statistic(
+    p: PowerSpherical, k: Tensor, one_minus_cosine: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """E_p[s_p] - E_p[s_q], and its derivatives by k and 1 - <mu_p, mu_q>, without gradients."""
+    with torch.no_grad():
+        own, crossed = p._log_partition(k), mean_log_half(k, one_minus_cosine, p._ambient)
+        by_ours = own.curvature - crossed.by_concentration
+        return own.slope - crossed.value, by_ours, -crossed.by_one_minus_cosine
+
+
+def _slopes_of_rotation(
+    p: PowerSpherical, k: Tensor, other: Tensor, one_minus_cosine: Tensor
+) -> tuple[Tensor, ...]:
+    """The derivatives of k_q (E_p[s_p] - E_p[s_q]) by k_p, k_q and 1 - <mu_p, mu_q>."""
+    arguments = k, other, one_minus_cosine
+
+    def slopes(*args: Tensor) -> Tensor:
+        k, other, one_minus_cosine = args
+        difference, by_ours, by_gap = _change_of_statistic(p, k, one_minus_cosine)
+        return torch.stack([other * by_ours, difference, other * by_gap], dim=-1)
+
+    return without_derivatives(slopes, *arguments).unbind(-1)
+
+
 @register_kl(PowerSpherical, PowerSpherical)  # type: ignore[untyped-decorator]
 @in_full_precision
 def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) -> Tensor:
@@ -211,15 +237,10 @@ def _kl_power_spherical_power_spherical(p: PowerSpherical, q: PowerSpherical) ->
     shape = common_batch_shape(p, q)
     ours, theirs = p.concentration.expand(shape), q.concentration.expand(shape)
     one_minus_cosine = ((p.loc.double() - q.loc.double()).square().sum(dim=-1) / 2).clamp_max(2)
-    with torch.no_grad():
-        k, other = ours.double(), theirs.double()
-        own, crossed = p._log_partition(k), mean_log_half(k, one_minus_cosine, p._ambient)
-        difference = own.slope - crossed.value
-        by_ours = own.curvature - crossed.by_concentration
+    arguments = ours.double(), theirs.double(), one_minus_cosine.expand(shape)
     rotation = with_derivatives(
-        other * difference,
-        (ours, other * by_ours),
-        (theirs, difference),
-        (one_minus_cosine, -other * crossed.by_one_minus_cosine),
+        lambda k, other, gap: other * _change_of_statistic(p, k, gap)[0],
+        lambda k, other, gap: _slopes_of_rotation(p, k, other, gap),
+        *arguments,
     )
     return (p._kl_to_aligned(ours, theirs) + rotation).to(torch.promote_types(p.dtype, q.dtype))

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
 from sxvae.distributions.precision import in_full_precision, promoted
+from sxvae.distributions.transforms import can_read
 
 
 class RotationallySymmetric(Distribution, ABC):
@@ -63,6 +64,8 @@ class RotationallySymmetric(Distribution, ABC):
         if concentration.shape != batch_shape:
             concentration = concentration.expand(batch_shape)
         self.concentration = concentration
+        if validate_args is None and not can_read(loc):
+            validate_args = False
         super().__init__(batch_shape, loc.shape[-1:], validate_args)
 
     @property
@@ -85,8 +88,8 @@ class RotationallySymmetric(Distribution, ABC):
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
         """E[t], Var[t] and E[1 - t^2] / (p - 1), each of shape batch_shape.
 
-        Autograd has to differentiate E[t]. The other two are the variances of a sample's coordinate
-        along the mean direction and of one orthogonal to it.
+        Autograd has to differentiate all three, E[t] twice. The other two are the variances of a
+        sample's coordinate along the mean direction and of one orthogonal to it.
         """
 
     @abstractmethod
@@ -146,7 +149,7 @@ class RotationallySymmetric(Distribution, ABC):
         Raises:
             ValueError: if `validate_args` is on and a vector's norm is not 1.
         """
-        if self._validate_args:
+        if self._validate_args and can_read(value):
             self._validate_sample(value)
         return self._log_prob(value)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import register_kl
 from torch.nn.functional import normalize
 
-from sxvae.distributions.constraints import check_concentrations, finite_nonnegative
+from sxvae.distributions.constraints import check_concentrations
 from sxvae.distributions.divergences import common_batch_shape
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.geometry import Shape, log_surface_area
@@ -16,6 +16,7 @@ from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.sampling.moebius import dilate
 from sxvae.distributions.special.uniform_cosines import uniform_cosines
 from sxvae.distributions.spherical_cauchy_fit import best_parameters
+from sxvae.distributions.transforms import can_read
 
 # Concentrations above this count as this, so that their multiples stay finite in float64.
 _LARGEST = 1e300
@@ -30,8 +31,8 @@ class SphericalCauchy(RotationallySymmetric):
     of the log-density by t is k, as for the other families; its tails are heavier.
 
     A sample is the image of a uniform direction under a Moebius map of the sphere. All of it is
-    made of PyTorch's elementary operations: it can be differentiated more than once, and
-    `torch.func` and `torch.compile` see through it if `validate_args` is False.
+    made of PyTorch's elementary operations: it can be differentiated as often as one likes, and
+    `torch.func` and `torch.compile` see through it.
 
     Args:
         loc: mean direction, unit vectors, shape (..., p).
@@ -74,7 +75,7 @@ class SphericalCauchy(RotationallySymmetric):
         Raises:
             NumericalError: if a concentration is negative or not finite.
         """
-        if _has_invalid(self.concentration):
+        if can_read(self.concentration):
             check_concentrations(self.concentration, "spherical Cauchy", self._ambient)
         shape = self._extended_shape(torch.Size(sample_shape))
         return self._moved(torch.randn(shape, dtype=self.dtype, device=self.loc.device))
@@ -155,19 +156,6 @@ class SphericalCauchy(RotationallySymmetric):
             loc[i], concentration[i] = parameters
         shape = (*batch_shape, ambient)
         return cls(loc.view(shape).to(x), concentration.view(batch_shape).to(x))
-
-
-def _has_invalid(concentration: Tensor) -> bool:
-    """Whether a concentration is negative or not finite, where values can be read.
-
-    They can't while torch.compile traces, nor under torch.func.vmap, which raises a RuntimeError.
-    """
-    if torch.compiler.is_compiling():
-        return False
-    try:
-        return not bool(finite_nonnegative.check(concentration).all())
-    except RuntimeError:
-        return False
 
 
 def _kl(sinh_square: Tensor, dim: int) -> Tensor:

@@ -23,6 +23,7 @@ from sxvae.distributions.known_derivatives import first_order
 from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.distributions.sampling.implicit import derivative_type, quadrature
 from sxvae.distributions.sampling.threads import in_blocks
+from sxvae.distributions.transforms import is_transforming
 from sxvae.errors import NumericalError
 from sxvae.models.parameters import concentration
 from sxvae.randomness import fresh_seed
@@ -129,6 +130,11 @@ class _SampleAndKL(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
+        if is_transforming():
+            raise NotImplementedError(
+                "torch.func.vmap can't be taken over the gradients of a posterior's fused sample: "
+                "take it over the whole function instead"
+            )
         saved = ctx.saved_tensors  # PyTorch checks here that `raw`, their memory, is unchanged
         by_z, by_kl = (gradient.detach().contiguous().numpy() for gradient in grads)
         by_outputs = np.empty_like(ctx.raw)
@@ -136,7 +142,7 @@ class _SampleAndKL(torch.autograd.Function):
             _differentiate(group, drawn, ctx.raw, by_z, by_kl, by_outputs)
         gradient = torch.from_numpy(by_outputs)
         if torch.is_grad_enabled():  # somebody wants second derivatives
-            gradient = first_order(gradient, *saved)
+            gradient = first_order(gradient, *saved, *grads)
         return gradient, None
 
 

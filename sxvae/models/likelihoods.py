@@ -19,6 +19,7 @@ from sxvae.config import GAUSSIAN_SCALE_FLOOR, ModelSettings
 from sxvae.distributions.geometry import Shape
 from sxvae.distributions.normal import CastDistribution
 from sxvae.distributions.precision import REDUCED_TYPES, in_full_precision, promoted
+from sxvae.distributions.transforms import is_transforming
 from sxvae.errors import DataError
 
 LEVELS = 256
@@ -137,7 +138,11 @@ class BernoulliImage(Distribution):
         """
         if self._validate_args:
             self._validate_sample(value)
-        log_p: Tensor = _BernoulliLogProb.apply(promoted(self.logits), promoted(value))
+        logits, pixels = promoted(self.logits), promoted(value)
+        if is_transforming():
+            terms = pixels * logits - softplus(logits, threshold=_LINEAR_ABOVE)
+            return terms.sum(dim=(-1, -2, -3)).to(_common_type(self.logits, value))
+        log_p: Tensor = _BernoulliLogProb.apply(logits, pixels)
         return log_p.to(_common_type(self.logits, value))
 
     @in_full_precision

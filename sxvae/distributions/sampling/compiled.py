@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from sxvae.distributions.geometry import uniform_directions_of_any_length
-from sxvae.distributions.known_derivatives import first_order
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import derivative_type, quadrature
 from sxvae.distributions.sampling.threads import in_blocks
+from sxvae.distributions.sampling.traced import CosineDerivative, Drawn, twice_differentiable
+from sxvae.distributions.transforms import is_transforming
 from sxvae.randomness import fresh_seed
 
 # What a thread does at a time: so many coordinates, or so many cosines or derivatives.
@@ -33,12 +34,14 @@ class Family(NamedTuple):
         draw_cosines: draws 1 - <loc, x> and 1 + <loc, x>, from the concentrations (rows,) and the
             number of samples.
         mean: gives E[-s], of the concentrations' shape; called if a gradient is wanted.
+        derivative: gives d(1 - t)/dk of samples; called if second derivatives are wanted.
     """
 
     number: int
     log_singular: bool
     draw_cosines: Callable[[Tensor, int], Cosines]
     mean: Callable[[], Tensor]
+    derivative: CosineDerivative
 
 
 def draw(loc: Tensor, concentration: Tensor, sample_shape: torch.Size, family: Family) -> Tensor:
@@ -118,13 +121,17 @@ class _Sample(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        with torch.no_grad():
-            by_loc, by_concentration = _differentiate(ctx.family, grads[0], *ctx.saved_tensors)
-        if torch.is_grad_enabled():  # second derivatives are wanted
-            loc, concentration = ctx.saved_tensors[:2]
-            by_loc = first_order(by_loc, loc, concentration)
-            by_concentration = first_order(by_concentration, loc, concentration)
-        return by_loc, by_concentration, None, None
+        gradients: tuple[Tensor | None, ...] = None, None
+        if not is_transforming():
+            with torch.no_grad():
+                gradients = _differentiate(ctx.family, grads[0], *ctx.saved_tensors)
+        if torch.is_grad_enabled() or is_transforming():  # second derivatives are wanted, or many
+            loc, concentration, one_minus, one_plus, direction = ctx.saved_tensors
+            times = len(one_minus) // max(len(loc), 1)
+            drawn = Drawn(Cosines(one_minus, one_plus), direction, ctx.family.derivative)
+            rows = loc.repeat(times, 1), concentration.repeat(times)
+            gradients = twice_differentiable(gradients, grads[0], (loc, concentration), rows, drawn)
+        return *gradients, None, None
 
 
 def _place(loc: Tensor, cosines: Cosines, direction: Tensor, x: Tensor) -> None:

@@ -12,21 +12,17 @@ All of it is one operation for autograd, with its derivatives written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sxvae.distributions.geometry import uniform_directions
-from sxvae.distributions.known_derivatives import first_order
 from sxvae.distributions.sampling.cosines import Cosines
+from sxvae.distributions.sampling.traced import CosineDerivative, Drawn, twice_differentiable
 
 # Coordinates in a chunk of samples, so that intermediate results stay in the cache.
 _CHUNK = 2**16
-
-# From cosines t to d(1 - t)/dk at fixed probability, float64, of the same shape.
-CosineDerivative = Callable[[Cosines], Tensor]
 
 
 class _Assembled(NamedTuple):
@@ -138,13 +134,15 @@ class _Sample(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 cotangent = (1 - one_minus).div_((one_minus * one_plus).sqrt_())
                 by_one_minus = (by_sine * cotangent).sub_(by_cosine)
-                by_concentration = by_one_minus.mul_(ctx.derivative(cosines))
+                by_concentration = by_one_minus.mul_(ctx.derivative(concentration, cosines))
                 by_concentration = by_concentration.to(concentration.dtype)
+        gradients = by_loc, by_concentration
         if torch.is_grad_enabled():  # second derivatives are wanted
-            by_loc = first_order(by_loc, loc, concentration)
-            if by_concentration is not None:
-                by_concentration = first_order(by_concentration, loc, concentration)
-        return by_loc, by_concentration, None, None, None
+            normal, scale = intermediate[:2]
+            drawn = Drawn(cosines, (normal * scale)[..., 1:], ctx.derivative)
+            inputs = loc, concentration
+            gradients = twice_differentiable(gradients, grads[0], inputs, inputs, drawn)
+        return *gradients, None, None, None
 
 
 def _derivatives(

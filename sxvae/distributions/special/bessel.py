@@ -18,13 +18,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sxvae.distributions.known_derivatives import with_derivatives
 from sxvae.distributions.special.debye import LOWEST_ORDER
 from sxvae.distributions.special.recurrence import (
     Descent,
     log_scaled_bessel,
     second_order_terms,
 )
+from sxvae.distributions.transforms import is_transforming
 
+_NO_THIRD = "Bessel functions are twice differentiable here, not three times"
 # Elements in a chunk for each thread: the fewest that PyTorch spreads over threads, so that
 # temporaries stay in the cache and no core idles.
 _CHUNK = 1 << 15
@@ -60,7 +63,30 @@ def bessel_terms(order: float, x: Tensor) -> BesselTerms:
         Float64 tensors of the shape of `x`, finite for every x, zero included. `log_decay`, `ratio`
         and `complement` are twice differentiable, the other two once.
     """
+    if is_transforming():
+        return BesselTerms(*(_known_term(order, each, x.double()) for each in BesselTerms._fields))
     return BesselTerms(*_Terms.apply(order, x.double()))
+
+
+def _known_term(order: float, name: str, x: Tensor) -> Tensor:
+    """One of the terms, by operations that torch.func and forward mode can transform."""
+
+    def value(x: Tensor) -> Tensor:
+        term: Tensor = getattr(BesselTerms(*_terms(order, x)), name)
+        return term
+
+    def slope(x: Tensor) -> tuple[Tensor]:
+        if name in ("log_decay", "ratio", "complement"):
+            other = _known_term(order, "complement" if name == "log_decay" else "derivative", x)
+            return (other if name == "ratio" else -other,)
+        index = 0 if name == "ratio_over_x" else 1
+        return (with_derivatives(lambda x: second_order_terms(order, x)[index], _third, x),)
+
+    return with_derivatives(value, slope, x)
+
+
+def _third(x: Tensor) -> tuple[Tensor]:
+    raise NotImplementedError(_NO_THIRD)
 
 
 def log_bessel_i(order: float, x: Tensor) -> Tensor:
@@ -73,8 +99,7 @@ def log_bessel_i(order: float, x: Tensor) -> Tensor:
     Returns:
         A tensor like `x`, twice differentiable; at x = 0 it is 0 for v = 0 and -inf for v > 0.
     """
-    value: Tensor = _LogBessel.apply(order, x.double(), False)
-    return value.to(x.dtype)
+    return _log_bessel(order, x.double(), False).to(x.dtype)
 
 
 def log_bessel_ive(order: float, x: Tensor) -> Tensor:
@@ -87,8 +112,7 @@ def log_bessel_ive(order: float, x: Tensor) -> Tensor:
     Returns:
         A tensor like `x`, twice differentiable; at x = 0 it is 0 for v = 0 and -inf for v > 0.
     """
-    value: Tensor = _LogBessel.apply(order, x.double(), True)
-    return value.to(x.dtype)
+    return _log_bessel(order, x.double(), True).to(x.dtype)
 
 
 def bessel_ratio(order: float, x: Tensor) -> Tensor:
@@ -118,6 +142,23 @@ def bessel_ratio_complement(order: float, x: Tensor) -> Tensor:
         A tensor like `x`, twice differentiable.
     """
     return bessel_terms(order, x).complement.to(x.dtype)
+
+
+def _log_bessel(order: float, x: Tensor, scaled: bool) -> Tensor:
+    if not is_transforming():
+        value: Tensor = _LogBessel.apply(order, x, scaled)
+        return value
+
+    def slope(x: Tensor) -> tuple[Tensor]:
+        if not scaled:
+            return (_plus_order_over(_known_term(order, "ratio", x), order, x),)
+        return (with_derivatives(lambda x: _scaled_slope(order, x)[0], second, x),)
+
+    def second(x: Tensor) -> tuple[Tensor]:
+        derivative = _known_term(order, "derivative", x)
+        return (derivative - order / x**2 if order > 0 else derivative,)
+
+    return with_derivatives(lambda x: _log_i(order, scaled, x)[0], slope, x)
 
 
 def _log_i(order: float, scaled: bool, x: Tensor) -> tuple[Tensor]:
@@ -173,7 +214,7 @@ class _SecondOrder(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        raise NotImplementedError("Bessel functions are twice differentiable here, not three times")
+        raise NotImplementedError(_NO_THIRD)
 
 
 def _plus_order_over(value: Tensor, order: float, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sxvae.distributions.constants import cached_constant
+from sxvae.distributions.transforms import is_transforming
 
 # Errors, and what lies beyond the last node, are exp(-37), about 1e-16.
 _DEPTH = 37.0
@@ -44,8 +45,9 @@ def uniform_cosines(dim: int, device: torch.device) -> UniformCosines:
 
     They integrate functions that are smooth where the imaginary part of y is below pi/2.
     """
-    # Tensors made while a graph is traced are of no use to later calls.
-    return _nodes(dim, device) if torch.compiler.is_compiling() else _kept_nodes(dim, device)
+    # Tensors that a trace or a transform makes are of no use to later calls.
+    is_kept = not torch.compiler.is_compiling() and not is_transforming()
+    return _kept_nodes(dim, device) if is_kept else _nodes(dim, device)
 
 
 def _step_and_count(dim: int) -> tuple[float, int]:
