@@ -26,8 +26,9 @@ def trained(dims: str, family: str, seed: int, epochs: int | None) -> dict[str, 
     torch.manual_seed(seed)
     data = load_data("digits")
     model = ProductSpaceVAE(ProductSpace.parse(dims, family), data.image_shape, (256, 128))
-    shorter = {} if epochs is None else {"epochs": epochs}
-    settings = TrainingSettings(seed=seed, eval_samples=0, **shorter)
+    settings = TrainingSettings(seed=seed, eval_samples=0)
+    if epochs is not None:
+        settings = TrainingSettings(seed=seed, eval_samples=0, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder:
         best, _ = load(fit(model, data, settings, runs_dir=folder).best)
         return evaluate(best, data, samples=SAMPLES).as_dict()

@@ -27,7 +27,11 @@ class HalfAngles(nn.Module):
         dilated = [i for i, law in enumerate(laws) if isinstance(law, Dilation)]
         tabulated = [i for i in range(len(spheres)) if i not in dilated]
         self.polar_angle = PolarAngle([spheres[i] for i in tabulated]) if tabulated else None
-        stretch = [laws[i].rate / (spheres[i].ambient - 1) for i in dilated]  # type: ignore[union-attr]
+        stretch = [
+            law.rate / (sphere.ambient - 1)
+            for law, sphere in zip(laws, spheres, strict=True)
+            if isinstance(law, Dilation)
+        ]
         self.is_mixed = bool(tabulated and dilated)
         buffers = {
             "tabulated": torch.tensor(tabulated, dtype=torch.int64),
@@ -47,7 +51,7 @@ class HalfAngles(nn.Module):
             apart: the squared sine of half the angle to a uniform direction, float64, shape (batch,
                 spheres).
         """
-        parts = []
+        parts: list[Tensor] = []
         if self.polar_angle is not None:
             angle = self.polar_angle(
                 *(self._of("tabulated", each) for each in (concentration, uniform))

@@ -67,7 +67,7 @@ def _step(points: Tensor) -> Tensor | None:
     length = newton.norm()
     direction, length = newton / length, length.clamp_max(_LONGEST)
     for _ in range(_HALVINGS):
-        psi = direction * torch.tanh(length)
+        psi: Tensor = direction * torch.tanh(length)
         if length < _SHORT or _objective(points, psi) < 0:  # at the centre it is 0
             return psi
         length = length / 2
