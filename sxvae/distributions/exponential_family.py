@@ -174,7 +174,8 @@ class ExponentialFamily(RotationallySymmetric):
         concentration = concentration.detach()
         if torch.compiler.is_compiling():
             family = _name(type(self)), self._ambient
-            return operations.cosine_derivatives(concentration, *cosines, *family)
+            found: Tensor = operations.cosine_derivatives(concentration, *cosines, *family)
+            return found
         shape = cosines.one_minus.shape
         means = self._partition_moments(concentration).mean_minus_s
         arguments = (*cosines, concentration.double(), means)

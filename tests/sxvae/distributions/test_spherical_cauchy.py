@@ -16,10 +16,10 @@ from sxvae.distributions import HypersphericalUniform, SphericalCauchy
 from sxvae.errors import NumericalError
 
 AMBIENTS = [2, 3, 4, 10, 50]
-CONCENTRATIONS = [0.0, 0.1, 1.0, 10.0, 100.0, 1e4]
+CONCENTRATIONS = [0.0, 1.0, 10.0, 1e4]
 # One number a cell: a false alarm of a whole grid once in 10,000 runs or less.
 SIGMAS, SMALLEST_P_VALUE = 4.75, 2e-6
-SAMPLES = 50_000
+SAMPLES = 20_000
 
 
 def _direction(ambient: int) -> Tensor:
@@ -59,7 +59,7 @@ def test_samples_are_the_literatures_moebius_map(ambient: int) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize("ambient", AMBIENTS)
+@pytest.mark.parametrize("ambient", [2, 3, 10])
 @pytest.mark.parametrize("concentration", CONCENTRATIONS)
 def test_pathwise_gradient_is_unbiased(ambient: int, concentration: float) -> None:
     """With respect to k of E[t], and to `loc` of E[<x, y>] for a fixed y."""
@@ -73,7 +73,7 @@ def test_pathwise_gradient_is_unbiased(ambient: int, concentration: float) -> No
     (slope,) = torch.autograd.grad(mean, one)
     error = by_k.std() / math.sqrt(SAMPLES)
     assert (by_k.mean() - slope).abs() < SIGMAS * error
-    assert error < 0.05 * slope  # on circles and S^2 the tails are heavy
+    assert error < 0.1 * slope  # on circles and S^2 the tails are heavy
     # E[x] = E[t] loc, and only turns of loc count.
     first = torch.eye(ambient, dtype=torch.float64)[0]
     turned = mean.detach() * (first - loc[0, 0].detach() * loc[0].detach())
@@ -213,35 +213,51 @@ def test_second_derivatives() -> None:
     positive = (k.detach() + 0.1).requires_grad_()
     for index in range(7):
         assert torch.autograd.gradgradcheck(
-            lambda raw, k, index=index: _everything(raw, k, noise)[index], (raw, positive)
+            lambda raw, k, index=index: _everything(raw, k, noise)[index],
+            (raw, positive),
+            fast_mode=True,
         )
 
 
 def test_torch_compile_makes_one_graph_of_it() -> None:
-    arguments = _arguments()
-    compiled = torch.compile(_everything, fullgraph=True, backend="aot_eager")
-    for function in (compiled, _everything):
-        results = function(*arguments)
-        total = torch.stack([each.sum() for each in results]).sum()
-        gradients = torch.autograd.grad(total, arguments[:2])
-        if function is compiled:
-            first, slopes = results, gradients
-    torch.testing.assert_close(first, results, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(slopes, gradients, rtol=1e-10, atol=1e-10)
+    raw, k, noise = _arguments()
+
+    def results(raw: Tensor, k: Tensor, noise: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        q = SphericalCauchy(nn.functional.normalize(raw, dim=-1), k)
+        return _everything(raw, k, noise), q.rsample((1_000,))
+
+    compiled = torch.compile(results, fullgraph=True, backend="aot_eager")
+    found, x = compiled(raw, k, noise)
+    slopes = torch.autograd.grad(torch.stack([each.sum() for each in found]).sum(), (raw, k))
+    expected = _everything(raw, k, noise)
+    exact = torch.autograd.grad(torch.stack([each.sum() for each in expected]).sum(), (raw, k))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(slopes, exact, rtol=1e-10, atol=1e-10)
+    assert (x.norm(dim=-1) - 1).abs().max() < 1e-12
+    assert (x.mean(dim=0) - expected[3]).abs().max() < 5 / math.sqrt(1_000)
 
 
-def test_torch_compile_samples_in_one_graph() -> None:
-    raw, k, _ = _arguments(torch.float32)
-
-    def step(raw: Tensor, k: Tensor) -> Tensor:
-        q = SphericalCauchy(nn.functional.normalize(raw, dim=-1), k, validate_args=False)
-        return q.rsample((1_000,))
-
-    x = torch.compile(step, fullgraph=True, backend="aot_eager")(raw, k)
-    assert x.shape == (1_000, 5, 4)
-    assert (x.norm(dim=-1) - 1).abs().max() < 1e-6
-    error = (x.mean(dim=0) - SphericalCauchy(nn.functional.normalize(raw, dim=-1), k).mean).abs()
-    assert error.max() < 5 / math.sqrt(1_000)
+def test_reduced_precision_is_the_float32_result_rounded() -> None:
+    raw, k, noise = _arguments(torch.float32)
+    for dtype in (torch.bfloat16, torch.float16):
+        loc, concentration = nn.functional.normalize(raw.detach(), dim=-1).to(dtype), k.to(dtype)
+        q = SphericalCauchy(loc, concentration, validate_args=True)
+        wide = SphericalCauchy(nn.functional.normalize(loc.float(), dim=-1), concentration.float())
+        x = q.rsample((3,))
+        assert x.dtype == dtype
+        assert q.log_prob(x).isfinite().all()
+        uniform = HypersphericalUniform(3)
+        for narrow, full in (
+            (q.entropy(), wide.entropy()),
+            (q.mean, wide.mean),
+            (kl_divergence(q, uniform), kl_divergence(wide, uniform)),
+            (kl_divergence(q, q), kl_divergence(wide, wide)),
+        ):
+            assert torch.equal(narrow, full.to(dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under_autocast = _everything(raw, k, noise)
+    for found, expected in zip(under_autocast, _everything(raw, k, noise), strict=True):
+        assert torch.equal(found, expected)
 
 
 def test_torch_func_transforms() -> None:
