@@ -1,6 +1,6 @@
 """How accurate the distributions are: `python -m benchmarks.accuracy`.
 
-Compares Bessel functions and both families' densities, moments, KLs and gradients with mpmath in 50
+Compares Bessel functions and all families' densities, moments, KLs and gradients with mpmath in 50
 digits, on a grid of dimensions up to 100,000 and concentrations from 1e-6 to 1e8, in float64 and
 float32, and prints the worst error of each with the (p, k) where it is. Exits with 1 if a bound is
 broken.
@@ -19,7 +19,14 @@ from torch.distributions import kl_divergence
 
 from benchmarks import reference
 from benchmarks.report import arguments, finish, print_table
-from sxvae.distributions import HypersphericalUniform, PowerSpherical, VonMisesFisher
+from benchmarks.spherical_cauchy_reference import kl_between_spherical_cauchy, spherical_cauchy
+from sxvae.distributions import (
+    HypersphericalUniform,
+    PowerSpherical,
+    SphericalCauchy,
+    VonMisesFisher,
+)
+from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.special.bessel import (
     bessel_ratio,
     bessel_ratio_complement,
@@ -33,6 +40,11 @@ PAIR_CONCENTRATIONS = [3.0, 10.5, 100.0, 1e3, 1e5]
 ONE_MINUS_COSINES = [0.0, 1e-6, 0.3, 1.9]
 FEWER_AMBIENTS = [2, 3, 11, 100, 5_000, 100_000]
 FEWER_CONCENTRATIONS = [1e-6, 0.1, 10.0, 1e3, 1e8]
+NAMES: dict[type[RotationallySymmetric], str] = {
+    VonMisesFisher: "vMF",
+    PowerSpherical: "power spherical",
+    SphericalCauchy: "spherical Cauchy",
+}
 LARGEST_DIFFERENCE = 1e-30  # between the references
 # A float32 result is the float64 one rounded: half a unit in the last place.
 ROUNDED = 1.01 * 2.0**-24
@@ -78,12 +90,12 @@ def bessel_errors(ambient: int, k: Tensor) -> Iterator[Error]:
 
 
 def family_errors(
-    family: type[VonMisesFisher] | type[PowerSpherical],
+    family: type[RotationallySymmetric],
     exact: Callable[[int, float], reference.Exact],
     ambient: int,
     k: Tensor,
 ) -> Iterator[Error]:
-    name, where = "vMF" if family is VonMisesFisher else "power spherical", (ambient, k.item())
+    name, where = NAMES[family], (ambient, k.item())
     expected = exact(ambient, k.item())
     loc = torch.zeros(ambient, dtype=k.dtype)
     loc[0] = 1
@@ -137,6 +149,11 @@ def pair_errors(
             expected = reference.kl_between_power_spherical(ambient, *values)
             error = _relative(found, expected, 1.0)
             yield Error("power spherical: KL between two, or absolutely", 1e-8, error, where)
+            found = kl_divergence(SphericalCauchy(first, ks[0]), SphericalCauchy(second, ks[1]))
+            expected = kl_between_spherical_cauchy(ambient, *values)
+            yield Error(
+                "spherical Cauchy: KL between two", 1e-10, _relative(found, expected), where
+            )
 
 
 def all_errors(ambient: int, concentration: float, dtype: torch.dtype) -> Iterator[Error]:
@@ -144,6 +161,7 @@ def all_errors(ambient: int, concentration: float, dtype: torch.dtype) -> Iterat
     yield from bessel_errors(ambient, k)
     yield from family_errors(VonMisesFisher, reference.von_mises_fisher, ambient, k)
     yield from family_errors(PowerSpherical, reference.power_spherical, ambient, k)
+    yield from family_errors(SphericalCauchy, spherical_cauchy, ambient, k)
 
 
 def cross_check() -> float:

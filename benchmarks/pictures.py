@@ -23,7 +23,13 @@ from torch.distributions import Distribution, kl_divergence
 from benchmarks import reference
 from benchmarks.gradient_bias import estimate
 from benchmarks.report import parser
-from sxvae.distributions import HypersphericalUniform, PowerSpherical, VonMisesFisher
+from sxvae.distributions import (
+    HypersphericalUniform,
+    PowerSpherical,
+    SphericalCauchy,
+    VonMisesFisher,
+)
+from sxvae.distributions.rotational import RotationallySymmetric
 
 _Array = NDArray[np.float64]
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -36,23 +42,27 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "sxvae",
     "svg.fonttype": "none",
 }
+FAMILY_NAMES: dict[type[RotationallySymmetric], str] = {
+    VonMisesFisher: "von Mises-Fisher",
+    PowerSpherical: "power spherical",
+    SphericalCauchy: "spherical Cauchy",
+}
 SAMPLES, POINTS = 100_000, 43
 FEWER_SAMPLES, FEWER_POINTS = 50_000, 3
 
 
 def density() -> Figure:
-    """Both families on S^2, with samples, and what differs between them."""
+    """The families on S^2, with samples, and what differs between them."""
     concentrations = (1.0, 10.0, 100.0)
-    figure = plt.figure(figsize=(7.5, 5.2), layout="constrained")
+    figure = plt.figure(figsize=(7.5, 7.6), layout="constrained")
     loc = torch.tensor([0.5, -0.6, 0.62], dtype=torch.float64)
     loc = loc / loc.norm()
-    for row, family in enumerate((VonMisesFisher, PowerSpherical)):
+    for row, (family, name) in enumerate(FAMILY_NAMES.items()):
         for column, k in enumerate(concentrations):
             axes = figure.add_subplot(
-                2, 3, 3 * row + column + 1, projection="3d", computed_zorder=False
+                3, 3, 3 * row + column + 1, projection="3d", computed_zorder=False
             )
             _sphere(axes, family(loc, torch.tensor(k, dtype=torch.float64)))
-            name = "von Mises-Fisher" if family is VonMisesFisher else "power spherical"
             axes.set_title(f"{name}, k = {k:g}", fontsize=9, pad=0)
     return figure
 

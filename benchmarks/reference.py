@@ -64,11 +64,11 @@ class Exact(NamedTuple):
     entropy_slope: Number
 
 
-def _log_area(p: Number) -> Number:
+def log_area(p: Number) -> Number:
     return mpmath.log(2) + p / 2 * mpmath.log(mpmath.pi) - mpmath.loggamma(p / 2)
 
 
-def _with_entropy(
+def with_entropy(
     area: Number, at_mode: Number, kl: Number, slopes: tuple[Number, ...], mean: Number
 ) -> Exact:
     at_mode_slope, mean_slope, kl_slope = slopes
@@ -81,9 +81,9 @@ def von_mises_fisher(ambient: int, concentration: float) -> Exact:
     log_c = (p / 2 - 1) * mpmath.log(k) - p / 2 * mpmath.log(2 * mpmath.pi) - log_i
     mean = mpmath.exp(log_bessel_i(p / 2, k) - log_i)
     mean_slope = 1 - mean**2 - (p - 1) * mean / k
-    kl = k * mean + log_c + _log_area(p)
+    kl = k * mean + log_c + log_area(p)
     slopes = (1 - mean, mean_slope, k * mean_slope)
-    return _with_entropy(_log_area(p), log_c + k, kl, slopes, mean)
+    return with_entropy(log_area(p), log_c + k, kl, slopes, mean)
 
 
 def power_spherical(ambient: int, concentration: float) -> Exact:
@@ -96,7 +96,7 @@ def power_spherical(ambient: int, concentration: float) -> Exact:
         - mpmath.loggamma(alpha + beta)
     )
     mean_log = mpmath.log(2) + mpmath.psi(0, alpha) - mpmath.psi(0, alpha + beta)
-    kl = log_c + k * mean_log + _log_area(p)
+    kl = log_c + k * mean_log + log_area(p)
     kl_slope = k * (mpmath.psi(1, alpha) - mpmath.psi(1, alpha + beta))
     slopes = (
         mpmath.psi(0, alpha + beta) - mpmath.psi(0, alpha),
@@ -104,7 +104,7 @@ def power_spherical(ambient: int, concentration: float) -> Exact:
         kl_slope,
     )
     at_mode = log_c + k * mpmath.log(2)
-    return _with_entropy(_log_area(p), at_mode, kl, slopes, k / (alpha + beta))
+    return with_entropy(log_area(p), at_mode, kl, slopes, k / (alpha + beta))
 
 
 def kl_between_von_mises_fisher(

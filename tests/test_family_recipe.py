@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sxvae.distributions.families import SPHERICAL_DISTRIBUTIONS
-from sxvae_export.polar_angle import EXPONENTS
+from sxvae_export.polar_angle import POLAR_ANGLES
 from sxvae_runtime.cosines import COSINE_SAMPLERS
 from sxvae_runtime.families import SPHERICAL_FAMILIES
 
@@ -34,11 +34,11 @@ import math
 import torch
 
 from sxvae.distributions.constraints import check_concentrations
-from sxvae.distributions.rotational import LOWEST_STATISTIC, LogPartition, RotationallySymmetric
+from sxvae.distributions.exponential_family import LOWEST_STATISTIC, ExponentialFamily, LogPartition
 from sxvae.distributions.sampling.cosines import Cosines
 
 
-class Toy(RotationallySymmetric):
+class Toy(ExponentialFamily):
     _is_log_singular = True
 
     def _statistic(self, value):
@@ -99,7 +99,8 @@ EDITS: dict[str, Callable[[str], str]] = {
     ),
     "sxvae/distributions/__init__.py": lambda text: _import_toy(text) + '__all__ += ["Toy"]\n',
     "exports/sxvae_export/polar_angle.py": _insert(
-        "EXPONENTS = {", '    "toy": Exponents(cosine=4.0, rate=0.0),'
+        "POLAR_ANGLES: dict[str, Exponents | Dilation] = {",
+        '    "toy": Exponents(cosine=4.0, rate=0.0),',
     ),
 }
 
@@ -184,7 +185,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_recipe_names_the_files_and_their_tables() -> None:
     assert set(_files_of_the_recipe()) == set(EDITS)
-    for table in ("SPHERICAL_TITLES", "COSINE_SAMPLERS", "SPHERICAL_DISTRIBUTIONS", "EXPONENTS"):
+    for table in ("SPHERICAL_TITLES", "COSINE_SAMPLERS", "SPHERICAL_DISTRIBUTIONS", "POLAR_ANGLES"):
         assert f"`{table}`" in _recipe()
     mentioned = re.findall(r"`((?:sxvae|cli|exports|tests|docs|web)/[^`<]+)`", _recipe())
     assert len(mentioned) > len(EDITS)
@@ -194,7 +195,7 @@ def test_the_recipe_names_the_files_and_their_tables() -> None:
 
 def test_every_family_is_in_every_table() -> None:
     names = set(SPHERICAL_FAMILIES)
-    assert names == set(SPHERICAL_DISTRIBUTIONS) == set(COSINE_SAMPLERS) == set(EXPONENTS)
+    assert names == set(SPHERICAL_DISTRIBUTIONS) == set(COSINE_SAMPLERS) == set(POLAR_ANGLES)
 
 
 def test_the_new_family_has_its_distribution(copy: Path) -> None:

@@ -24,7 +24,7 @@ TINY = 1e-30
 
 
 class Exponents(NamedTuple):
-    """How a family's density of the polar angle t depends on the concentration k.
+    """How an exponential family's density of the polar angle t depends on the concentration k.
 
     With s and c the sine and cosine of t / 2, the uniform distribution on the unit sphere of R^p
     has a density of t proportional to (s c)^(p-2). A family multiplies it by
@@ -39,17 +39,38 @@ class Exponents(NamedTuple):
     rate: float
 
 
-EXPONENTS = {
+class Dilation(NamedTuple):
+    """How a family's samples come from uniform directions: tan(t / 2) is divided by a number.
+
+    It is sqrt(1 + rate k / (p-1)) on the unit sphere of R^p; the angle around the mean direction
+    stays.
+
+    Attributes:
+        rate: as above.
+    """
+
+    rate: float
+
+
+POLAR_ANGLES: dict[str, Exponents | Dilation] = {
     "vmf": Exponents(cosine=0.0, rate=2.0),  # exp(k cos t)
     "power-spherical": Exponents(cosine=2.0, rate=0.0),  # (1 + cos t)^k
+    "spherical-cauchy": Dilation(rate=2.0),  # (1 + k / (p-1) (1 - cos t))^(1-p)
 }
+
+
+def exponents_of(sphere: Factor) -> Exponents:
+    """Those of a sphere's family, which must have some."""
+    exponents = POLAR_ANGLES[sphere.family]
+    assert isinstance(exponents, Exponents)
+    return exponents
 
 
 class PolarAngle(nn.Module):
     """Samples of the polar angle t on each of several spheres, from uniform noise.
 
     Up to a constant the density of t is s^A c^B exp(-C s^2), where s and c are the sine and cosine
-    of t / 2, A = p - 2, and B - A and C are the concentration times the family's `EXPONENTS`.
+    of t / 2, A = p - 2, and B - A and C are the concentration times the family's `Exponents`.
 
     In each cell of the table the density is taken as linear, so that the distribution function is a
     quadratic that is inverted exactly. A cell's probability comes from two Gauss nodes: the
@@ -57,7 +78,7 @@ class PolarAngle(nn.Module):
     function is within 1.1e-5 of the exact one on circles, and within 2e-6 elsewhere.
 
     Args:
-        spheres: the factors, each a sphere.
+        spheres: the factors, each a sphere whose family has `Exponents`.
     """
 
     sine_power: Tensor
@@ -66,7 +87,7 @@ class PolarAngle(nn.Module):
 
     def __init__(self, spheres: Sequence[Factor]) -> None:
         super().__init__()
-        exponents = [EXPONENTS[sphere.family] for sphere in spheres]
+        exponents = [exponents_of(sphere) for sphere in spheres]
         constants = {
             "sine_power": [float(sphere.ambient - 2) for sphere in spheres],
             "cosine_power": [each.cosine for each in exponents],

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sxvae.spaces import ProductSpace
 from sxvae_export.graphs import Graph
-from sxvae_export.polar_angle import TINY, PolarAngle
+from sxvae_export.half_angles import HalfAngles
+from sxvae_export.polar_angle import TINY
 from sxvae_runtime.factors import Factor
 
 
@@ -85,7 +86,7 @@ class SphereSamples(nn.Module):
         self.register_buffer("coordinates", torch.tensor(coordinates), persistent=False)
         self.register_buffer("owner", owner, persistent=False)
         self.register_buffer("members", members, persistent=False)
-        self.polar_angle = PolarAngle(spheres)
+        self.half_angles = HalfAngles(spheres)
 
     def forward(self, loc: Tensor, concentration: Tensor, uniform: Tensor, noise: Tensor) -> Tensor:
         """The spheres' coordinates, side by side.
@@ -94,15 +95,15 @@ class SphereSamples(nn.Module):
             loc: mean directions, shape (batch, ambient).
             concentration: shape (batch, spheres).
             uniform: the noise that t is computed from, shape (batch, spheres).
-            noise: the noise that v is computed from, shape (batch, ambient).
+            noise: the noise that v is computed from, shape (batch, ambient), and t too where a
+                family's samples come from uniform directions.
         """
-        angle = self._spread(self.polar_angle(concentration, uniform))
         pole = self._unit(self._on_spheres(loc))
         tangent = self._on_spheres(noise)
+        apart = self._sums((self._unit(tangent) - pole).square()).clamp(max=4) / 4
+        square = self._spread(self.half_angles(concentration, uniform, apart))
         for _ in range(2):  # the second time removes what rounding has left along the pole
             tangent = tangent - self._spread(self._sums(tangent * pole)) * pole
-        # Older versions of onnxruntime have a sine for float64, but no cosine.
-        square = (angle / 2).sin().square()
         across = 2 * (square * (1 - square)).sqrt()
         drawn = (1 - 2 * square) * pole + across * self._unit(tangent)
         # The norm is 1 already, unless the noise was parallel to the mean direction.

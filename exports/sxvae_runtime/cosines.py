@@ -83,7 +83,19 @@ def _draw_power_spherical(k: Floats, ambient: int, rng: np.random.Generator) -> 
     return one_minus
 
 
+def _draw_spherical_cauchy(k: Floats, ambient: int, rng: np.random.Generator) -> Floats:
+    """From the cosine u of a uniform direction: (1 - u) / (1 + c (1 + u)), c = k / (p - 1).
+
+    (1 + u) / 2 has the distribution Beta((p-1)/2, (p-1)/2), a ratio of Gammas.
+    """
+    half = (ambient - 1) / 2
+    towards, away = rng.standard_gamma(half, (2, *k.shape))
+    one_minus: Floats = 2 * away / (away + (1 + k / half) * towards)
+    return one_minus
+
+
 COSINE_SAMPLERS: dict[str, CosineSampler] = {
     "vmf": _draw_von_mises_fisher,
     "power-spherical": _draw_power_spherical,
+    "spherical-cauchy": _draw_spherical_cauchy,
 }

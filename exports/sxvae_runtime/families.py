@@ -10,6 +10,7 @@ from __future__ import annotations
 SPHERICAL_TITLES = {
     "vmf": "vMF",
     "power-spherical": "power spherical",
+    "spherical-cauchy": "spherical Cauchy",
 }
 # A factor with a normal posterior is Euclidean.
 NORMAL = "normal"

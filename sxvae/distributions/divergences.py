@@ -39,9 +39,7 @@ def _kl_rotationally_symmetric_uniform(
 def _kl_uniform_rotationally_symmetric(
     p: HypersphericalUniform, q: RotationallySymmetric
 ) -> Tensor:
-    """The uniform distribution has a concentration of 0 and every mean direction."""
-    theirs = q.concentration.expand(common_batch_shape(p, q))
-    return q._kl_to_aligned(torch.zeros_like(theirs), theirs).to(q.dtype)
+    return q._kl_from_uniform().to(q.dtype).expand(common_batch_shape(p, q))
 
 
 @register_kl(HypersphericalUniform, HypersphericalUniform)  # type: ignore[untyped-decorator]

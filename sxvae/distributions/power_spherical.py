@@ -11,15 +11,15 @@ from torch.distributions import Gamma, register_kl
 
 from sxvae.distributions.constraints import check_concentrations
 from sxvae.distributions.divergences import common_batch_shape
+from sxvae.distributions.exponential_family import (
+    LOWEST_STATISTIC,
+    ExponentialFamily,
+    LogPartition,
+)
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.known_derivatives import with_derivatives, without_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
 from sxvae.distributions.precision import in_full_precision
-from sxvae.distributions.rotational import (
-    LOWEST_STATISTIC,
-    LogPartition,
-    RotationallySymmetric,
-)
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import Side, integral_over_side
 from sxvae.distributions.special.gamma_differences import (
@@ -34,7 +34,7 @@ from sxvae.kernels.constants import POWER_SPHERICAL
 _SMALLEST = 1e-280
 
 
-class PowerSpherical(RotationallySymmetric):
+class PowerSpherical(ExponentialFamily):
     """The power spherical distribution on the unit sphere of R^p, p >= 2 [3].
 
     Its density is proportional to (1 + <loc, x>)^k; k = 0 is the uniform distribution. With

@@ -8,12 +8,9 @@ from torch.distributions import register_kl
 
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.divergences import common_batch_shape
+from sxvae.distributions.exponential_family import ExponentialFamily, LogPartition
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.precision import in_full_precision
-from sxvae.distributions.rotational import (
-    LogPartition,
-    RotationallySymmetric,
-)
 from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.wood import draw_cosines, one_minus_cosine_derivative
@@ -27,7 +24,7 @@ _NEWTON_STEPS = 12
 _SERIES_TERMS = 40
 
 
-class VonMisesFisher(RotationallySymmetric):
+class VonMisesFisher(ExponentialFamily):
     """The von Mises-Fisher distribution on the unit sphere of R^p, p >= 2.
 
     Its density is C_p(k) exp(k <loc, x>) with

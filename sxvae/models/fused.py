@@ -17,9 +17,9 @@ from torch import Tensor
 
 from sxvae.distributions import VonMisesFisher
 from sxvae.distributions.constraints import check_concentrations
+from sxvae.distributions.exponential_family import partition_table
 from sxvae.distributions.geometry import uniform_directions_of_any_length
 from sxvae.distributions.known_derivatives import first_order
-from sxvae.distributions.rotational import partition_table
 from sxvae.distributions.sampling.backend import runs_compiled
 from sxvae.distributions.sampling.implicit import derivative_type, quadrature
 from sxvae.distributions.sampling.threads import in_blocks

@@ -91,6 +91,7 @@ function familyOf(factor: Factor): string {
   const names: Record<string, string> = {
     vmf: "von Mises-Fisher",
     "power-spherical": "power spherical",
+    "spherical-cauchy": "spherical Cauchy",
     normal: `normal, ${factor.covariance} covariance`,
   };
   return names[factor.family] ?? factor.family;

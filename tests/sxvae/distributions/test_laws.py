@@ -9,7 +9,13 @@ import torch
 from torch.distributions import Distribution, kl_divergence
 
 from sxvae import ProductSpace
-from sxvae.distributions import HypersphericalUniform, PowerSpherical, VonMisesFisher
+from sxvae.distributions import (
+    HypersphericalUniform,
+    PowerSpherical,
+    SphericalCauchy,
+    VonMisesFisher,
+)
+from sxvae.distributions.rotational import RotationallySymmetric
 
 
 def _directions(*shape: int) -> torch.Tensor:
@@ -20,13 +26,15 @@ def _instances() -> dict[str, Distribution]:
     generator = torch.random.get_rng_state()
     torch.manual_seed(3)
     k = torch.tensor([[0.0, 1.0, 20.0], [3.0, 1e3, 0.5]], dtype=torch.float64)
-    mixed = ProductSpace.parse("4,1,4,2", "vmf,power-spherical,power-spherical,vmf")
+    mixed = ProductSpace.parse("4,1,4,2", "vmf,power-spherical,spherical-cauchy,vmf")
     instances = {
         "circle": VonMisesFisher(_directions(2, 3, 2), k),
         "sphere": VonMisesFisher(_directions(2, 3, 3), k),
         "broadcast": VonMisesFisher(_directions(7), k),
         "power circle": PowerSpherical(_directions(2, 3, 2), k),
         "power sphere": PowerSpherical(_directions(2, 3, 4), k),
+        "cauchy circle": SphericalCauchy(_directions(2, 3, 2), k),
+        "cauchy sphere": SphericalCauchy(_directions(2, 3, 4), k),
         "uniform": HypersphericalUniform(3, (2, 3), dtype=torch.float64),
         "product": mixed.posterior(
             mixed.normalize(torch.randn(2, 3, mixed.ambient, dtype=torch.float64)),
@@ -94,11 +102,11 @@ def test_density_integrates_to_one(name: str) -> None:
     assert (error[near] < 5).all()
 
 
-@pytest.mark.parametrize("family", [VonMisesFisher, PowerSpherical])
+@pytest.mark.parametrize("family", [VonMisesFisher, PowerSpherical, SphericalCauchy])
 @pytest.mark.parametrize("ambient", [2, 5, 41, 50])
 @pytest.mark.parametrize("concentration", [0.1, 1.0, 12.0, 1_000.0])
 def test_importance_weights_are_unbiased(
-    family: type[VonMisesFisher] | type[PowerSpherical], ambient: int, concentration: float
+    family: type[RotationallySymmetric], ambient: int, concentration: float
 ) -> None:
     """If p(x given z) is 1, the estimate is 0 where the KL is small, and never above 0."""
     repeats, samples = 400, 200

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sxvae.distributions import PowerSpherical, VonMisesFisher
-from sxvae.distributions.rotational import partition_table
+from sxvae.distributions.exponential_family import partition_table
 from sxvae.distributions.sampling import compiled
 
 FAMILIES = [VonMisesFisher, PowerSpherical]

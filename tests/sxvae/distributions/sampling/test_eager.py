@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from sxvae.distributions import PowerSpherical, VonMisesFisher, rotational
+from sxvae.distributions import PowerSpherical, VonMisesFisher, exponential_family
 from sxvae.distributions.geometry import unit_vectors
 from sxvae.distributions.sampling import compiled, eager
 from sxvae.distributions.sampling.cosines import Cosines
@@ -26,7 +26,7 @@ Family = type[VonMisesFisher] | type[PowerSpherical]
 @pytest.fixture
 def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let PyTorch draw the samples, as it does on other devices than the CPU."""
-    monkeypatch.setattr(rotational, "runs_compiled", lambda _: False)
+    monkeypatch.setattr(exponential_family, "runs_compiled", lambda _: False)
 
 
 def _directions(count: int, ambient: int) -> Tensor:

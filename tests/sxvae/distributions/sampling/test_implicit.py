@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sxvae.distributions import PowerSpherical, VonMisesFisher, rotational
+from sxvae.distributions import PowerSpherical, VonMisesFisher, exponential_family
 from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.cosines import Cosines
 
@@ -84,7 +84,7 @@ def _by_torch(family: Family, ambient: int, concentration: float, dtype: torch.d
     pole[:, 0] = 1
     q = family(pole, k)
     return q._cosine_derivative(
-        cosines, k, rotational.partition_table(family, ambient)(k).mean_minus_s, dtype
+        cosines, k, exponential_family.partition_table(family, ambient)(k).mean_minus_s, dtype
     )
 
 
