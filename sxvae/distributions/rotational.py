@@ -14,7 +14,12 @@ from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
 from sxvae.distributions.known_derivatives import with_derivatives, with_derivatives_of
 from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
-from sxvae.distributions.precision import in_full_precision, promoted, without_autocast
+from sxvae.distributions.precision import (
+    REDUCED_TYPES,
+    in_full_precision,
+    promoted,
+    without_autocast,
+)
 from sxvae.distributions.sampling import compiled, operations, traced
 from sxvae.distributions.sampling.backend import is_traced, runs_compiled
 from sxvae.distributions.sampling.cosines import Cosines
@@ -112,6 +117,8 @@ class RotationallySymmetric(Distribution, ABC):
         if validate_args is None and not can_read(loc):
             validate_args = False
         super().__init__(batch_shape, loc.shape[-1:], validate_args)
+        if self.dtype not in REDUCED_TYPES:  # one parameter may still be, beside a wider one
+            self.loc, self.concentration = on_sphere(self.loc), promoted(self.concentration)
 
     @property
     def _ambient(self) -> int:
@@ -266,7 +273,8 @@ class RotationallySymmetric(Distribution, ABC):
         concentration = concentration.detach()
         if torch.compiler.is_compiling():
             family = _name(type(self)), self._ambient
-            return operations.cosine_derivatives(concentration, *cosines, *family)
+            slope: Tensor = operations.cosine_derivatives(concentration, *cosines, *family)
+            return slope
         shape = cosines.one_minus.shape
         means = self._partition_moments(concentration).mean_minus_s
         arguments = (*cosines, concentration.double(), means)
