@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
-from sxvae.distributions import HypersphericalUniform, PowerSpherical, VonMisesFisher
+from sxvae.distributions import (
+    HypersphericalUniform,
+    PowerSpherical,
+    SphericalCauchy,
+    VonMisesFisher,
+)
 from sxvae.errors import NumericalError
 
-Family = type[VonMisesFisher] | type[PowerSpherical]
-FAMILIES = [VonMisesFisher, PowerSpherical]
+Family = type[VonMisesFisher] | type[PowerSpherical] | type[SphericalCauchy]
+FAMILIES = [VonMisesFisher, PowerSpherical, SphericalCauchy]
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 METHODS: dict[str, Callable[[Distribution], Tensor]] = {
     "rsample": lambda q: q.rsample(),
@@ -37,8 +42,8 @@ def _uniform(q: Distribution) -> HypersphericalUniform:
 
 
 def _another(q: Distribution) -> Distribution:
-    family = VonMisesFisher if isinstance(q, VonMisesFisher) else PowerSpherical
-    return family(_axis(q, 1), 3.0)
+    assert isinstance(q, VonMisesFisher | PowerSpherical | SphericalCauchy)
+    return type(q)(_axis(q, 1), 3.0)
 
 
 def _ends(dtype: torch.dtype) -> list[float]:
