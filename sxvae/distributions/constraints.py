@@ -8,6 +8,7 @@ from torch.distributions.constraints import Constraint
 
 from sxvae.distributions.precision import promoted
 from sxvae.errors import NumericalError
+from sxvae.kernels.constants import LARGEST_CONCENTRATION
 
 # Far above the rounding errors of float32, far below what a mistake would leave.
 _TOLERANCE = 1e-4
@@ -35,13 +36,15 @@ class _UnitSphere(Constraint):
 
 
 class _FiniteNonnegative(Constraint):
-    """Numbers >= 0, infinity excluded."""
+    """Numbers from 0 to 1e100, beyond which squares of squares would overflow."""
 
     is_discrete = False
     event_dim = 0
 
     def check(self, value: Tensor) -> Tensor:
-        """Whether each number is >= 0 and finite, shape (...)."""
+        """Whether each number is >= 0, finite and not too large, shape (...)."""
+        if torch.finfo(value.dtype).max > LARGEST_CONCENTRATION:
+            return (value >= 0) & (value <= LARGEST_CONCENTRATION)
         return (value >= 0) & (value < torch.inf)
 
 
@@ -50,11 +53,12 @@ finite_nonnegative = _FiniteNonnegative()
 
 
 def check_concentrations(concentration: Tensor, family: str, ambient: int) -> None:
-    """Raise a NumericalError that names a concentration that is negative or not finite."""
+    """Raise a NumericalError that names a concentration below 0 or above 1e100."""
     valid = finite_nonnegative.check(concentration)
     if not bool(valid.all()):
         bad = concentration[~valid]
         raise NumericalError(
-            f"{family} sampling in R^{ambient} needs concentrations finite and >= 0: "
+            f"{family} sampling in R^{ambient} needs concentrations finite and >= 0, up to "
+            f"{LARGEST_CONCENTRATION:g}: "
             f"{bad.numel()} of {concentration.numel()} are not, for example {bad[0].item()}"
         )

@@ -65,7 +65,8 @@ class PartitionTable:
         """The moments at concentrations k >= 0, any shape and type.
 
         For k below 1e-9 they are those of the limit k = 0, where the KL is proportional to k^2; for
-        k above 1e38, about float32's largest number, they are those of 1e38. NaN gives NaN.
+        k above 1e38, about float32's largest number, they go on by their laws for large k: 1/k for
+        E[-s], 1/k^2 for Var[s], and their integral log k for the KL. NaN gives NaN.
         """
         k = concentration.double()
         position = k.clamp(_LOWEST, _HIGHEST).log_().sub_(_START).div_(_CELL)
@@ -77,7 +78,9 @@ class PartitionTable:
         for coefficients in reversed(rows[:-1]):
             moments = torch.addcmul(coefficients, moments, t)
         kl, mean_minus_s, variance = moments.unbind(-1)
-        return PartitionMoments(kl * k * k, mean_minus_s, variance)
+        inside, beyond = k.clamp(max=_HIGHEST), k.clamp(min=_HIGHEST) / _HIGHEST
+        kl = kl * inside * inside + variance * inside * inside * beyond.log()
+        return PartitionMoments(kl, mean_minus_s / beyond, variance / beyond / beyond)
 
     def on(self, device: torch.device) -> Tensor:
         """The coefficients on a device, shape (cells, 3 (degree + 1)).

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from sxvae.distributions.constraints import finite_nonnegative, unit_sphere
 from sxvae.distributions.geometry import Shape, log_surface_area, on_sphere
-from sxvae.distributions.precision import in_full_precision, promoted
+from sxvae.distributions.precision import REDUCED_TYPES, in_full_precision, promoted
 from sxvae.distributions.transforms import can_read
 
 
@@ -67,6 +67,8 @@ class RotationallySymmetric(Distribution, ABC):
         if validate_args is None and not can_read(loc):
             validate_args = False
         super().__init__(batch_shape, loc.shape[-1:], validate_args)
+        if self.dtype not in REDUCED_TYPES:  # one parameter may still be, beside a wider one
+            self.loc, self.concentration = on_sphere(self.loc), promoted(self.concentration)
 
     @property
     def _ambient(self) -> int:

@@ -18,9 +18,6 @@ from sxvae.distributions.special.uniform_cosines import uniform_cosines
 from sxvae.distributions.spherical_cauchy_fit import best_parameters
 from sxvae.distributions.transforms import can_read
 
-# Concentrations above this count as this, so that their multiples stay finite in float64.
-_LARGEST = 1e300
-
 
 class SphericalCauchy(RotationallySymmetric):
     """The spherical Cauchy distribution on the unit sphere of R^p, p >= 2 [7].
@@ -66,7 +63,7 @@ class SphericalCauchy(RotationallySymmetric):
     @property
     def _scaled(self) -> Tensor:
         """C = k / m, float64, shape batch_shape."""
-        return self.concentration.double().clamp_max(_LARGEST) / self._dim
+        return self.concentration.double() / self._dim
 
     @in_full_precision
     def rsample(self, sample_shape: Shape = ()) -> Tensor:

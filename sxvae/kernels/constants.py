@@ -6,3 +6,5 @@ VON_MISES_FISHER, POWER_SPHERICAL = 0, 1
 SMALLEST_NORM = 1e-12
 # A trained posterior's concentration stays above this: near 0 it has no direction to learn.
 CONCENTRATION_FLOOR = 1.0
+# Above it float64 has no room for a formula's powers of the concentration.
+LARGEST_CONCENTRATION = 1e100

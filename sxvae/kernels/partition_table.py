@@ -35,4 +35,12 @@ def interpolate(k: Array, table: Array, start: float, cell: float, moments: Arra
             for power in range(degree - 1, -1, -1):
                 value = value * t + table[index, 3 * power + moment]
             moments[moment, i] = value
-        moments[0, i] *= concentration * concentration
+        if concentration <= largest:
+            moments[0, i] *= concentration * concentration
+            continue
+        # The laws for large k: 1/k for E[-s], 1/k^2 for Var[s], their integral log k for the KL.
+        beyond = concentration / largest
+        moments[0, i] += moments[2, i] * math.log(beyond)
+        moments[0, i] *= largest * largest
+        moments[1, i] /= beyond
+        moments[2, i] = moments[2, i] / beyond / beyond

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from sxvae.kernels.compiler import Array, compiled
+from sxvae.kernels.constants import LARGEST_CONCENTRATION
 from sxvae.kernels.random_bits import STEP, STREAM, mix, uniform
 
 # The acceptance rate is at least 0.65, so 100 rounds all fail with probability below 1e-45.
@@ -45,18 +46,19 @@ def draw_cosines(
         one_plus_cosine: filled with 1 + t, shape (n,), float64.
 
     Returns:
-        The first row whose concentration is negative or not finite, or -1.
+        The first row whose concentration is below 0 or above 1e100, or -1.
     """
     for i in range(len(one_minus_cosine)):
         row = (start + i) % len(k)
         concentration = np.float64(k[row])
-        if not 0 <= concentration < math.inf:
+        if not 0 <= concentration <= LARGEST_CONCENTRATION:
             return row
         state = mix(np.uint64(seed) + np.uint64(start + i) * STREAM)
         if ambient == 3:
             bounded = max(concentration, _SMALLEST_CONCENTRATION)
             distance = -math.log1p(uniform(mix(state)) * math.expm1(-2 * bounded)) / bounded
-            one_minus_cosine[i] = min(max(distance, _SMALLEST), 2 - 2 * _SMALLEST)
+            smallest = _SMALLEST / max(bounded, 1.0)
+            one_minus_cosine[i] = min(max(distance, smallest), 2 - 2 * _SMALLEST)
             one_plus_cosine[i] = 2 - one_minus_cosine[i]
             continue
         twice = 2 * concentration

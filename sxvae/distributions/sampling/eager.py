@@ -136,7 +136,7 @@ class _Sample(torch.autograd.Function):
                 by_one_minus = (by_sine * cotangent).sub_(by_cosine)
                 by_concentration = by_one_minus.mul_(ctx.derivative(concentration, cosines))
                 by_concentration = by_concentration.to(concentration.dtype)
-        gradients = by_loc, by_concentration
+        gradients: tuple[Tensor | None, ...] = by_loc, by_concentration
         if torch.is_grad_enabled():  # second derivatives are wanted
             normal, scale = intermediate[:2]
             drawn = Drawn(cosines, (normal * scale)[..., 1:], ctx.derivative)

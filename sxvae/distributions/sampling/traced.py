@@ -42,7 +42,8 @@ def draw(loc: Tensor, concentration: Tensor, family: str, derivative: CosineDeri
     ambient = loc.shape[-1]
 
     def drawn(k: Tensor, seed: Tensor) -> Tensor:
-        return draw_cosines(k[0].detach(), seed, family, ambient)
+        cosines: Tensor = draw_cosines(k[0].detach(), seed, family, ambient)
+        return cosines
 
     def slopes(k: Tensor, seed: Tensor) -> tuple[Tensor | None, ...]:
         return _opposite(k, Cosines(*drawn(k, seed)), derivative), None

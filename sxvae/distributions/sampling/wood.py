@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sxvae.distributions.constraints import check_concentrations
+from sxvae.distributions.constraints import check_concentrations, finite_nonnegative
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import Side, integral_over_side
 from sxvae.errors import NumericalError
@@ -26,6 +26,7 @@ _MAX_ROUNDS = 100
 # at once: up to this many, and about this many for all of them.
 _MOST_AT_ONCE, _PROPOSALS = 8, 2_048
 _SMALLEST = 2.0**-53
+_LARGEST_RATE = 1e38  # in float32's range
 # Stands for 0 where a formula divides by k: it is within 1e-8 of its limit there.
 _SMALLEST_CONCENTRATION = 1e-8
 
@@ -66,8 +67,8 @@ def _propose(envelope: _Envelope, width: int, ambient: int) -> tuple[Tensor, Ten
 
 def _draw_by_rejection(concentration: Tensor, ambient: int) -> Cosines:
     """For float64 concentrations, shape (n,); rejected proposals alone are drawn again."""
-    # Negative and infinite concentrations become NaN, which never accepts.
-    valid = torch.where(concentration >= 0, concentration + 0 * concentration, math.nan)
+    # Invalid concentrations become NaN, which never accepts.
+    valid = torch.where(finite_nonnegative.check(concentration), concentration, math.nan)
     envelope = _envelope(valid, ambient)
     several = concentration.numel() <= _PROPOSALS
     centred, denominator, rejected = _first_accepted(envelope, ambient, several)
@@ -105,7 +106,7 @@ def _draw_by_inversion(concentration: Tensor) -> Cosines:
     check_concentrations(concentration, "von Mises-Fisher", 3)
     k = concentration.clamp_min(_SMALLEST_CONCENTRATION)
     one_minus = torch.rand_like(k).mul_(torch.expm1(-2 * k)).log1p_().neg_().div_(k)
-    one_minus = one_minus.clamp_(_SMALLEST, 2 - 2 * _SMALLEST)
+    one_minus = one_minus.clamp(_SMALLEST / k.clamp_min(1), torch.tensor(2 - 2 * _SMALLEST).to(k))
     return Cosines(one_minus, 2 - one_minus)
 
 
@@ -150,6 +151,7 @@ def one_minus_cosine_derivative(
     distance = torch.where(is_near, one_minus, one_plus)
     ratio = (distance / torch.where(is_near, one_plus, one_minus)).to(dtype)
     reach = concentration * distance
+    reach = reach.clamp_max(_LARGEST_RATE)
     rate = torch.where(is_near, reach, -reach).to(dtype)
     deviation = (mean - one_minus).abs().to(dtype).unsqueeze(-1)
     slope, falling, growing = (

@@ -123,10 +123,11 @@ def test_results_have_the_gradients_that_finite_differences_have(
 
 
 @pytest.mark.parametrize("family", [VonMisesFisher, PowerSpherical])
-def test_second_derivatives_are_refused_and_not_taken_for_zero(family: Family) -> None:
+def test_unknown_second_derivatives_are_refused_and_not_taken_for_zero(family: Family) -> None:
     k = torch.tensor(2.0, requires_grad=True)
-    q, uniform = family(torch.tensor([0.6, 0.8, 0.0]), k), HypersphericalUniform(2)
-    for value in (kl_divergence(q, uniform), q.entropy(), q.rsample().sum(), kl_divergence(q, q)):
+    q = family(torch.tensor([0.6, 0.8, 0.0]), k)
+    between = [kl_divergence(q, q)] if family is PowerSpherical else []
+    for value in (q.rsample().sum(), *between):
         (slope,) = torch.autograd.grad(value + k**2, k, create_graph=True)
         with pytest.raises(NotImplementedError, match="first derivatives"):
             torch.autograd.grad(slope, k)
