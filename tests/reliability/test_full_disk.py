@@ -24,6 +24,8 @@ from tests.reliability.scenarios import (
 from tests.reliability.trees import differences, tree
 from tests.reliability.warm import TRAINING, write_images
 
+_NEEDS_NO_ROOM = ("rename", "unlink", "rmdir", "chmod", "fchmod", "utimensat")
+
 # Other reasons for which an operation fails, each tried before a few operations of every command.
 _OTHER_ERRORS = (errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 
@@ -39,6 +41,8 @@ def test_a_disk_that_is_full_from_any_operation_on(
         count = until_in_place(scenario, calm)
     faults: list[str] = []
     for index, operation in enumerate(calm.operations[:count]):
+        if operation.startswith(_NEEDS_NO_ROOM):  # what fails first is a later one
+            continue
         work = tmp_path / "work"
         start(scenario, prepared, work)
         done = harness.run(*scenario.args, cwd=work, watched=work, fail_from=index)
@@ -102,7 +106,7 @@ def _faults(
 def test_a_full_disk_where_training_draws_and_logs(harness: Harness, tmp_path: Path) -> None:
     """TensorBoard writes in a thread of its own, whose traceback nobody wants to see."""
     write_images(tmp_path)
-    logging = ("--epochs", "1", "--tensorboard", "--sample-every", "1", "--name", "run", "--quiet")
+    logging = ("--tensorboard", "--sample-every", "1", "--name", "run", "--quiet")
     start, resume = ("train", *TRAINING, *logging), ("train", "--resume", "run", "--quiet")
     calm = harness.run(*start, cwd=tmp_path, watched=tmp_path)
     for index, operation in enumerate(calm.operations):
