@@ -14,8 +14,6 @@ from tests.reliability.harness import Harness, Outcome
 from tests.reliability.trees import Tree, differences, tree
 from tests.reliability.warm import TRAINING, write_images
 
-ONE_EPOCH = (*TRAINING, "--epochs", "1")
-
 # Files of a user that lie beside ours, with names as temporary files have them.
 ODD_FILES = (
     "runs/.run.backup.tmp",
@@ -69,7 +67,7 @@ def _written(*args: str, place: str, replaces: bool) -> Scenario:
     return Scenario(forced if replaces else first, place, replaces, False, again)
 
 
-_NEW_RUN = ("train", *ONE_EPOCH, "--seed", "1", "--name", "run", "--quiet")
+_NEW_RUN = ("train", *TRAINING, "--seed", "1", "--name", "run", "--quiet")
 _RESUME = ("train", "--resume", "run", "--epochs", "2", "--quiet")
 
 SCENARIOS = {
@@ -95,7 +93,7 @@ def prepare(harness: Harness, folder: Path) -> None:
     """Fill a folder with two runs, and the bundle, report and embeddings of the first."""
     write_images(folder)
     for seed, name in (("0", "run"), ("1", "other")):
-        succeed(harness, folder, "train", *ONE_EPOCH, "--seed", seed, "--name", name, "--quiet")
+        succeed(harness, folder, "train", *TRAINING, "--seed", seed, "--name", name, "--quiet")
     succeed(harness, folder, "export", "run", "--onnx", "--out", "bundle", "--quiet")
     succeed(harness, folder, "report", "run", "--quiet")
     succeed(harness, folder, "encode", "run", "--quiet")

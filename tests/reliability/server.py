@@ -1,8 +1,8 @@
 """Runs `sxvae` again and again in children of one warm process, under interventions.
 
 `python -m tests.reliability.server` reads a request a line and answers each with a line; see
-`tests.reliability.harness`. PyTorch and the packages beside it take seconds to import and to use for
-the first time. The server has done that; a forked child is at its work within milliseconds.
+`tests.reliability.harness`. PyTorch and the packages beside it take seconds to import and to use
+for the first time. The server has done that; a forked child is at its work in milliseconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stop a process at each system call that changes files, before the kernel carries it out.
 
-Linux can ask another process about a system call (`seccomp` with user notifications). Nothing that a
-process does to a file escapes it: extension modules in C and Rust are seen as well as Python. No
+Linux can ask another process about a system call (`seccomp` with user notifications). Nothing that
+a process does to a file escapes it: extension modules in C and Rust are seen as well as Python. No
 compiler and no debugger is needed.
 """
 
@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 # Numbers of the system calls that change files, for each kind of processor.
@@ -207,14 +208,16 @@ def _answer(listener: int, operation: Operation, error: int, flags: int) -> None
 
 
 def _paths(thread: int, kinds: str, arguments: list[int]) -> list[str]:
-    found, folder = [], os.readlink(f"/proc/{thread}/cwd")
+    process = Path(f"/proc/{thread}")
+    found, folder = [], (process / "cwd").readlink()
     for kind, value in zip(kinds, arguments, strict=False):
+        opened = process / "fd" / str(value & 0xFFFFFFFF)
         if kind == "f":
-            found.append(os.readlink(f"/proc/{thread}/fd/{value & 0xFFFFFFFF}"))
+            found.append(str(opened.readlink()))
         elif kind == "d" and value & 0xFFFFFFFF != _WORKING_FOLDER:
-            folder = os.readlink(f"/proc/{thread}/fd/{value & 0xFFFFFFFF}")
+            folder = opened.readlink()
         elif kind == "p":
-            found.append(os.path.normpath(os.path.join(folder, _text(thread, value))))  # noqa: PTH118
+            found.append(os.path.normpath(folder / _text(thread, value)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The log-likelihood and its parts, computed once more from the weights with NumPy and SciPy alone."""
+"""The log-likelihood and its parts, once more from the weights with NumPy and SciPy alone."""
 
 from __future__ import annotations
 
@@ -87,9 +87,8 @@ def _latent_terms(
         part = slice(factor.offset, factor.offset + factor.ambient)
         mean, drawn = loc[:, part], z[..., part]
         if factor.family == "normal":
-            count = {"single": 1, "diagonal": factor.dim}.get(
-                factor.covariance, factor.dim * (factor.dim + 1) // 2
-            )
+            counts = {"single": 1, "diagonal": factor.dim}
+            count = counts.get(str(factor.covariance), factor.dim * (factor.dim + 1) // 2)
             roots = _roots(scales[:, start : start + count], factor.dim, factor.covariance)
             start += count
             density, prior, divergence = _normal(mean, roots, drawn)
@@ -178,6 +177,7 @@ def _given_z(
         scaled[..., factor.offset : factor.offset + factor.ambient] *= np.exp(radius)
     outputs = _layers(weights, "decoder", scaled)
     pixels = x.reshape(len(x), -1)
+    log_p: Any
     if likelihood == "bernoulli":
         log_p = special.log_expit(outputs * (2 * pixels - 1))
     elif likelihood == "gaussian":
@@ -187,4 +187,4 @@ def _given_z(
         levels = np.rint(pixels * 255).astype(int)
         log_levels = special.log_softmax(outputs.reshape(*z.shape[:2], 256, -1), axis=2)
         log_p = np.take_along_axis(log_levels, levels[None, :, None, :], axis=2)[:, :, 0]
-    return log_p.sum(axis=-1)
+    return np.asarray(log_p.sum(axis=-1))

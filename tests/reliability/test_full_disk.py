@@ -1,4 +1,4 @@
-"""Let each operation on a file fail: one sentence, nothing half, and it works once there is room."""
+"""Let each operation on a file fail: one sentence, nothing half, and it works with room again."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from tests.reliability.scenarios import (
 from tests.reliability.trees import differences, tree
 from tests.reliability.warm import TRAINING, write_images
 
+_NEEDS_NO_ROOM = ("rename", "unlink", "rmdir", "chmod", "fchmod", "utimensat")
+
 # Other reasons for which an operation fails, each tried before a few operations of every command.
 _OTHER_ERRORS = (errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 
@@ -39,6 +41,8 @@ def test_a_disk_that_is_full_from_any_operation_on(
         count = until_in_place(scenario, calm)
     faults: list[str] = []
     for index, operation in enumerate(calm.operations[:count]):
+        if operation.startswith(_NEEDS_NO_ROOM):  # what fails first is a later one
+            continue
         work = tmp_path / "work"
         start(scenario, prepared, work)
         done = harness.run(*scenario.args, cwd=work, watched=work, fail_from=index)
@@ -92,8 +96,9 @@ def _faults(
         faults.append(f"it ends with {done.code} and says {lines}")
     elif "unexpected" in lines[0]:
         faults.append(f"it says {lines[0]}")
-    if not scenario.is_run:
-        faults += [f"it fails and {fault}" for fault in differences(tree(work), calm.before)]
+    left = tree(work)
+    if not scenario.is_run and left != calm.after:  # as where only flushing its folder failed
+        faults += [f"it fails and {fault}" for fault in differences(left, calm.before)]
     again = harness.run(*scenario.again(work / scenario.place), cwd=work)
     return faults + faults_after(scenario, work, calm, again)
 
@@ -101,7 +106,7 @@ def _faults(
 def test_a_full_disk_where_training_draws_and_logs(harness: Harness, tmp_path: Path) -> None:
     """TensorBoard writes in a thread of its own, whose traceback nobody wants to see."""
     write_images(tmp_path)
-    logging = ("--epochs", "1", "--tensorboard", "--sample-every", "1", "--name", "run", "--quiet")
+    logging = ("--tensorboard", "--sample-every", "1", "--name", "run", "--quiet")
     start, resume = ("train", *TRAINING, *logging), ("train", "--resume", "run", "--quiet")
     calm = harness.run(*start, cwd=tmp_path, watched=tmp_path)
     for index, operation in enumerate(calm.operations):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import shutil
@@ -141,9 +142,8 @@ def _check_best(run: RunDirectory) -> None:
 
 def _check_events(run: Path) -> None:
     """TensorBoard shows each epoch once, with the numbers of metrics.jsonl."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run / "tensorboard"))
+    reader = "tensorboard.backend.event_processing.event_accumulator"
+    events = importlib.import_module(reader).EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     shown = {event.step: event.value for event in events.Scalars("val_elbo")}
     written = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
