@@ -7,7 +7,7 @@ from typing import Any
 
 from sxvae.config import ModelSettings, RunSettings
 from sxvae.errors import ConfigError
-from sxvae.runs.directory import read_config
+from sxvae.runs.config_file import read_config
 from sxvae.spaces import ProductSpace
 from sxvae_cli.setting_options import SECTIONS, as_text
 

@@ -28,7 +28,8 @@ from sxvae.plotting.images import circle_indices
 from sxvae.plotting.style import figure_bytes
 from sxvae.plotting.tiles import shows_channels
 from sxvae.runs.checkpoint import read_checkpoint
-from sxvae.runs.directory import RunDirectory, read_config
+from sxvae.runs.config_file import read_config
+from sxvae.runs.directory import RunDirectory
 
 # A figure whose SVG has more bytes than this is embedded as PNG, if that is smaller.
 _LARGEST_SVG = 150_000

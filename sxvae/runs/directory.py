@@ -22,8 +22,7 @@ from sxvae.io.atomic import (
     write_atomically,
     writing,
 )
-
-CONFIG_VERSION = 1
+from sxvae.runs.config_file import CONFIG_VERSION, read_config
 
 
 @dataclass(frozen=True)
@@ -190,29 +189,6 @@ def is_run(path: Path) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The content of a config.json, checked to be one of ours.
-
-    Raises:
-        ConfigError: if it is missing, not JSON, not ours, or of a newer format.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read ({error.strerror})") from error
-    except (ValueError, RecursionError):
-        raise ConfigError(f"{path} is not JSON") from None
-    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
-        raise ConfigError(f"{path} is not a config.json of sxvae")
-    if content["format_version"] > CONFIG_VERSION:
-        raise ConfigError(f"{path} was written by a newer sxvae: install that")
-    try:
-        RunSettings.read(content)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return content
 
 
 def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool) -> RunDirectory:

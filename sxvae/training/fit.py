@@ -16,7 +16,8 @@ from sxvae.models.loading import load_weights, model_of
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
-from sxvae.runs.directory import RunDirectory, created, find_run, new_run, read_config
+from sxvae.runs.config_file import read_config
+from sxvae.runs.directory import RunDirectory, created, find_run, new_run
 from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
 from sxvae.training.state import TrainingState
@@ -212,7 +213,7 @@ def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:
     planned = settings.training.epochs
     if epochs < planned:
         raise ConfigError(f"the run is to have {planned} epochs: --epochs can only extend it")
-    training = TrainingSettings.read({**settings.training.model_dump(), "epochs": epochs})
+    training = TrainingSettings(**{**settings.training.model_dump(), "epochs": epochs})
     return settings.model_copy(update={"training": training})
 
 

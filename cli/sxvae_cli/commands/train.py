@@ -12,7 +12,8 @@ import typer
 
 from sxvae.config import RunSettings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
-from sxvae.runs.directory import find_run, new_run, read_config
+from sxvae.runs.config_file import read_config
+from sxvae.runs.directory import find_run, new_run
 from sxvae.settings import RUN
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, remarks, say
