@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sxvae.io.atomic import new_folder
+from sxvae.io.folders import new_folder
 from sxvae_runtime.manifest import is_bundle
 from sxvae_runtime.page import page_files
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import sxvae
 from sxvae.devices import resolve_device, threads_set
-from sxvae.io.atomic import new_folder
+from sxvae.io.folders import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae_export.accuracy_loss import AccuracyLoss, measure_accuracy_loss, validation_images

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sxvae.io.atomic import new_folder
+from sxvae.io.folders import new_folder
 from sxvae_runtime.manifest import Graph, read_manifest
 
 # The server joins requests into batches of at most so many rows.

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sxvae.config import RunSettings
 from sxvae.errors import CheckpointError, ConfigError
-from sxvae.io.atomic import (
-    moved_aside,
-    parents_made,
-    refuse_folder,
-    remove_temporaries,
-    write_atomically,
-    writing,
-)
+from sxvae.io.atomic import write_atomically, writing
 from sxvae.runs.config_file import CONFIG_VERSION, read_config
+from sxvae.runs.lock import RunLock
+from sxvae_runtime.files.staging import clear_leftovers, complete_replacements
 
 
 @dataclass(frozen=True)
@@ -31,9 +22,11 @@ class RunDirectory:
 
     Attributes:
         path: the run's folder, `<runs_dir>/<name>`.
+        lock: held by whoever writes the run; None for readers.
     """
 
     path: Path
+    lock: RunLock | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -91,8 +84,22 @@ class RunDirectory:
                 return path
         raise CheckpointError(f"the run {self.path} holds no checkpoint yet")
 
+    def refuse_lost(self) -> None:
+        """Refuse to write on, if the folder at `path` is not the one whose lock is held.
+
+        Raises:
+            OutputError: if somebody has moved, deleted or replaced it.
+        """
+        if self.lock is not None:
+            self.lock.refuse_lost()
+
     def write_config(self, settings: RunSettings, given: dict[str, Any], started: str) -> None:
-        """Write config.json: the settings as given and as resolved."""
+        """Write config.json: the settings as given and as resolved.
+
+        Raises:
+            OutputError: if it can't be written.
+        """
+        self.refuse_lost()
         content = {
             "format_version": CONFIG_VERSION,
             "started": started,
@@ -107,6 +114,7 @@ class RunDirectory:
         Raises:
             OutputError: if it can't be written.
         """
+        self.refuse_lost()
         _append_line(self.metrics, metrics)
 
     def append_restart(self, restart: dict[str, Any]) -> None:
@@ -115,6 +123,7 @@ class RunDirectory:
         Raises:
             OutputError: if it can't be written.
         """
+        self.refuse_lost()
         _append_line(self.restarts, restart)
 
     def make_samples(self) -> None:
@@ -123,6 +132,7 @@ class RunDirectory:
         Raises:
             OutputError: if it can't be made.
         """
+        self.refuse_lost()
         with writing(self.samples):
             self.samples.mkdir(exist_ok=True)
 
@@ -154,7 +164,7 @@ class RunDirectory:
         Raises:
             CheckpointError: if one of the epochs' lines is missing or damaged.
         """
-        remove_temporaries(self.path)
+        clear_leftovers(self.path)
         for path, count in ((self.metrics, epochs), (self.restarts, restarts)):
             if path.is_file():
                 lines = path.read_bytes().split(b"\n")[:-1][:count]
@@ -171,7 +181,12 @@ class RunDirectory:
         return metrics if isinstance(metrics, dict) and "log_likelihood" in metrics else None
 
     def write_evaluation(self, metrics: dict[str, Any]) -> None:
-        """Write evaluation.json."""
+        """Write evaluation.json.
+
+        Raises:
+            OutputError: if it can't be written.
+        """
+        self.refuse_lost()
         write_atomically(self.evaluation, (json.dumps(metrics, indent=2) + "\n").encode())
 
 
@@ -191,47 +206,6 @@ def is_run(path: Path) -> bool:
     return True
 
 
-def new_run(runs_dir: Path, name: str | None, settings: RunSettings, force: bool) -> RunDirectory:
-    """The directory of a new run; nothing is written yet.
-
-    Raises:
-        ConfigError: if `name` is not a plain file name.
-        OutputError: if the name exists, and may not be replaced.
-    """
-    if name is None:
-        time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        base = f"{_plain(settings.data.label)}-{settings.model.space.slug}-{time}"
-        names = [base, *(f"{base}-{i}" for i in range(2, 1_000))]
-        name = next(candidate for candidate in names if not (runs_dir / candidate).exists())
-    if not name or name != Path(name).name or name.startswith(".") or len(name.encode()) > 200:
-        raise ConfigError(
-            f"{name!r} is no name for a run: it has at most 200 bytes, no slash and no leading dot"
-        )
-    refuse_folder(runs_dir / name, force, is_run)
-    return RunDirectory(runs_dir / name)
-
-
-def _plain(label: str) -> str:
-    """A data set's label with only those characters that a run's name may have."""
-    plain = re.sub(r"[^\w.+-]+", "_", label).lstrip("._-")
-    return plain.encode()[:80].decode(errors="ignore") or "images"
-
-
-@contextlib.contextmanager
-def created(run: RunDirectory, force: bool) -> Iterator[None]:
-    """Make the run's folder; the block writes the files that make it a run.
-
-    An older run of that name is deleted after the block, and put back if the block raises.
-
-    Raises:
-        OutputError: if the folder exists and may not be replaced, or can't be made.
-    """
-    refuse_folder(run.path, force, is_run)
-    with writing(run.path), parents_made(run.path), moved_aside(run.path):
-        run.path.mkdir()
-        yield
-
-
 def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:
     """A run by its path, or by its name under `runs_dir`.
 
@@ -239,6 +213,8 @@ def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:
         CheckpointError: if there is none.
     """
     for path in (Path(run), runs_dir / run):
+        if not path.exists():
+            complete_replacements(path.parent)
         if (path / "config.json").is_file():
             return RunDirectory(path)
     raise CheckpointError(
@@ -252,6 +228,7 @@ def newest_run(runs_dir: Path) -> RunDirectory:
     Raises:
         CheckpointError: if there is none.
     """
+    complete_replacements(runs_dir)
     folders = runs_dir.iterdir() if runs_dir.is_dir() else iter(())
     runs = [RunDirectory(path) for path in folders if path.name[0] != "." and is_run(path)]
     if not runs:
@@ -270,6 +247,8 @@ def find_checkpoint(target: str | Path | None, runs_dir: Path) -> Path:
     if target is None:
         return newest_run(runs_dir).checkpoint()
     path = Path(target)
+    if not path.parent.exists():
+        complete_replacements(path.parent.parent)
     if path.is_file():
         return path
     if path.suffix == ".safetensors":

@@ -36,8 +36,12 @@ class CheckpointWriter:
         """How many epochs `last` has seen."""
         return 0 if self.written is None else self.written.state.epoch
 
-    def write_last(self, snapshot: Snapshot | None) -> None:
+    def write_last(self, snapshot: Snapshot | None, staged: RunDirectory | None = None) -> None:
         """Write a snapshot to `last`, if it is not there already.
+
+        Args:
+            snapshot: None if there is none to write.
+            staged: where a new run takes shape, before it is at its place.
 
         Raises:
             OutputError: if it can't be written.
@@ -46,7 +50,9 @@ class CheckpointWriter:
             return
         state = snapshot.state
         metadata = self._metadata("last", state.epoch) | state.as_metadata()
-        write_checkpoint(self._run.last, snapshot.tensors, metadata)
+        run = staged or self._run
+        run.refuse_lost()
+        write_checkpoint(run.last, snapshot.tensors, metadata)
         self.written = snapshot
 
     def write_best(
@@ -58,6 +64,7 @@ class CheckpointWriter:
             OutputError: if it can't be written.
         """
         metadata = self._metadata("best", epoch) | {"metrics": metrics}
+        self._run.refuse_lost()
         write_checkpoint(self._run.best, model_tensors(model), metadata)
 
     def _metadata(self, kind: str, epoch: int) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae.runs.config_file import read_config
-from sxvae.runs.directory import RunDirectory, created, find_run, new_run
+from sxvae.runs.creating import new_run
+from sxvae.runs.directory import RunDirectory, find_run
+from sxvae.runs.lock import locked
 from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
 from sxvae.training.state import TrainingState
@@ -79,7 +81,7 @@ def fit(
         model: trained in place; it ends on `device` with the last epoch's weights.
         data: what to train on.
         config: how; the defaults if None.
-        name: of the run; `<dataset>-<space>-<UTC time>` if None.
+        name: of the run; `<dataset>-<space>-<UTC time>-<code>` if None, which no other run has.
         runs_dir: where runs are kept.
         force: replace an older run of that name.
         device: "auto", "cpu" or "cuda".
@@ -92,26 +94,29 @@ def fit(
         ConfigError: if a setting is invalid.
         DataError: if the images do not fit the model.
         NumericalError: if a number is no longer finite; the last good epoch stays saved.
-        OutputError: if the name exists, or a file can't be written.
+        OutputError: if the name exists, its run is being written by another process, a file can't
+            be written, or the run is moved or deleted while it trains.
     """
     config = config or TrainingSettings()
     data = prepare_data(model, data)
     settings = RunSettings(model=model.settings, data=data.settings, training=config)
-    run = new_run(Path(runs_dir), name, settings, force)
     if config.tensorboard:
         require_tensorboard()
     if config.sample_every and data.image_shape[0] not in (1, 3):
         raise ConfigError("pictures need images of 1 or 3 channels", setting="sample_every")
     callbacks = callbacks or Callbacks()
-    _announce(callbacks, run, settings, 0, data)
-    with threads_set(threads) as in_force:
+    given = config.model_dump(exclude_defaults=True) if given is None else given
+    with (
+        new_run(Path(runs_dir), name, settings, force) as new,
+        threads_set(threads) as in_force,
+    ):
+        run = new.directory
+        _announce(callbacks, run, settings, 0, data)
         trainer = Trainer(model, data, settings, run, resolve_device(device), in_force, callbacks)
-        started = datetime.now(UTC).isoformat()
-        given = config.model_dump(exclude_defaults=True) if given is None else given
-        with created(run, force):
-            run.write_config(settings, given, started)
-            with trainer.seeded_by_run():
-                trainer.save()
+        new.staged.write_config(settings, given, datetime.now(UTC).isoformat())
+        with trainer.seeded_by_run():
+            trainer.save(new.staged)
+        new.put_in_place()
         with trainer.seeded_by_run():
             return _trained(trainer)
 
@@ -148,40 +153,104 @@ def resume(
         ConfigError: if `epochs` is less than what was planned, or `model` is another than before.
         DataError: if the data set can't be had, or is another than before.
         NumericalError: if a number is no longer finite.
+        OutputError: if another process writes the run, a file can't be written, or the run is moved
+            or deleted while it trains.
     """
     directory = find_run(run, Path(runs_dir))
-    content = read_config(directory.config)
-    stored = RunSettings.read(content)
-    checkpoint = read_checkpoint(directory.last) if directory.last.is_file() else None
-    state = TrainingState() if checkpoint is None else TrainingState.read(checkpoint)
-    if checkpoint is not None and checkpoint.settings.model != stored.model:
-        raise CheckpointError(f"{directory.config} describes another model than {directory.last}")
-    settings = stored if epochs is None else _with_epochs(stored, epochs)
-    if settings.training.tensorboard:
+    found = _Found.read(directory, epochs)
+    if found.settings.training.tensorboard:
         require_tensorboard()
-    if checkpoint is not None and _is_finished(directory, settings, state):
-        return _finished(directory, state)
+    if found.is_finished:
+        return found.finished()
+    with locked(directory.path) as lock:
+        # Another process may have written until a moment ago.
+        found = _Found.read(RunDirectory(directory.path, lock), epochs)
+        if found.is_finished:
+            return found.finished()
+        return _resumed(found, epochs, device, threads, data, model, callbacks or Callbacks())
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A run to resume, as its files tell of it.
+
+    Attributes:
+        directory: the files.
+        content: of config.json.
+        stored: the settings in it.
+        settings: those to go on with.
+        checkpoint: `last`; None if training had not begun.
+        state: the state of training in it.
+    """
+
+    directory: RunDirectory
+    content: dict[str, Any]
+    stored: RunSettings
+    settings: RunSettings
+    checkpoint: Checkpoint | None
+    state: TrainingState
+
+    @classmethod
+    def read(cls, directory: RunDirectory, epochs: int | None) -> _Found:
+        content = read_config(directory.config)
+        stored = RunSettings.read(content)
+        checkpoint = read_checkpoint(directory.last) if directory.last.is_file() else None
+        state = TrainingState() if checkpoint is None else TrainingState.read(checkpoint)
+        if checkpoint is not None and checkpoint.settings.model != stored.model:
+            raise CheckpointError(
+                f"{directory.config} describes another model than {directory.last}"
+            )
+        settings = stored if epochs is None else _with_epochs(stored, epochs)
+        return cls(directory, content, stored, settings, checkpoint, state)
+
+    @property
+    def is_finished(self) -> bool:
+        training = self.settings.training
+        trained = self.state.stopped_early or self.state.epoch >= training.epochs
+        evaluated = training.eval_samples == 0 or self.directory.read_evaluation() is not None
+        has_best = self.directory.best.is_file()
+        return self.checkpoint is not None and trained and evaluated and has_best
+
+    def finished(self) -> Run:
+        history = self.directory.read_metrics()
+        evaluation = self.directory.read_evaluation()
+        state = self.state
+        return Run(
+            self.directory, state.epoch, state.stopped_early, history, evaluation, was_finished=True
+        )
+
+
+def _resumed(
+    found: _Found,
+    epochs: int | None,
+    device: str,
+    threads: int | None,
+    data: ImageData | None,
+    model: ProductSpaceVAE | None,
+    callbacks: Callbacks,
+) -> Run:
+    """Go on with a run whose lock is held."""
+    directory, settings = found.directory, found.settings
     if data is None:
-        data = load_again(stored.data)
-    if checkpoint is not None:
-        model = _with_weights(model, checkpoint)
+        data = load_again(found.stored.data)
+    if found.checkpoint is not None:
+        model = _with_weights(model, found.checkpoint)
     elif model is None:
         model = initial_model(settings)
     data = prepare_data(model, data)
-    callbacks = callbacks or Callbacks()
-    _announce(callbacks, directory, settings, state.epoch, data)
-    with threads_set(threads or state.threads) as in_force:
+    _announce(callbacks, directory, settings, found.state.epoch, data)
+    with threads_set(threads or found.state.threads) as in_force:
         trainer = Trainer(
             model, data, settings, directory, resolve_device(device), in_force, callbacks
         )
         with trainer.seeded_by_run():
-            if checkpoint is not None:
-                trainer.restore(checkpoint)
+            if found.checkpoint is not None:
+                trainer.restore(found.checkpoint)
             directory.cut_back(trainer.epoch, trainer.restarts)
-            if settings != stored:
-                given = {**content.get("given", {}), "epochs": epochs}
+            if settings != found.stored:
+                given = {**found.content.get("given", {}), "epochs": epochs}
                 directory.evaluation.unlink(missing_ok=True)  # of the best of fewer epochs
-                directory.write_config(settings, given, str(content.get("started", "")))
+                directory.write_config(settings, given, str(found.content.get("started", "")))
             return _trained(trainer)
 
 
@@ -215,20 +284,3 @@ def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:
         raise ConfigError(f"the run is to have {planned} epochs: --epochs can only extend it")
     training = TrainingSettings(**{**settings.training.model_dump(), "epochs": epochs})
     return settings.model_copy(update={"training": training})
-
-
-def _is_finished(directory: RunDirectory, settings: RunSettings, state: TrainingState) -> bool:
-    trained = state.stopped_early or state.epoch >= settings.training.epochs
-    evaluated = settings.training.eval_samples == 0 or directory.read_evaluation() is not None
-    return trained and evaluated and directory.best.is_file()
-
-
-def _finished(directory: RunDirectory, state: TrainingState) -> Run:
-    return Run(
-        directory,
-        state.epoch,
-        state.stopped_early,
-        directory.read_metrics(),
-        directory.read_evaluation(),
-        was_finished=True,
-    )

@@ -219,10 +219,10 @@ class Trainer:
         self.checkpoints.write_last(self._good)
         self.callbacks.restarted(line)
 
-    def save(self) -> None:
-        """Write `last` as things stand now."""
+    def save(self, staged: RunDirectory | None = None) -> None:
+        """Write `last` as things stand now, to where a new run takes shape if that is given."""
         self._good = self._snapshot()
-        self.checkpoints.write_last(self._good)
+        self.checkpoints.write_last(self._good, staged)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from the state that `save` wrote.

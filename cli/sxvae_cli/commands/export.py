@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sxvae.errors import ConfigError
-from sxvae.io.atomic import refuse_folder
+from sxvae.io.folders import refuse_folder
 from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_table, say

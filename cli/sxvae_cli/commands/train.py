@@ -13,7 +13,8 @@ import typer
 from sxvae.config import RunSettings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
 from sxvae.runs.config_file import read_config
-from sxvae.runs.directory import find_run, new_run
+from sxvae.runs.creating import refuse_name
+from sxvae.runs.directory import find_run
 from sxvae.settings import RUN
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, remarks, say
@@ -42,7 +43,9 @@ _Resume = Annotated[
 _Name = Annotated[
     str | None,
     typer.Option(
-        help="Name of the run.", show_default="<dataset>-<space>-<UTC time>", rich_help_panel=RUN
+        help="Name of the run.",
+        show_default="<dataset>-<space>-<UTC time>-<code>",
+        rich_help_panel=RUN,
     ),
 ]
 
@@ -73,7 +76,8 @@ def train(
         run = _resume(resume, runs_dir, given.get("epochs"), data_dir, device, threads, quiet)
     else:
         settings = settings_of(given, config)
-        new_run(runs_dir, name, settings, force)
+        if name is not None:
+            refuse_name(runs_dir, name, force)
         run = _fit(settings, given, name, runs_dir, force, device, threads, quiet)
     _print(run, json, quiet)
 

@@ -11,7 +11,7 @@ from sxvae.config import DataSettings
 from sxvae.data.images import ImageData, Split
 from sxvae.data.locations import data_dir
 from sxvae.errors import DataError
-from sxvae.io.atomic import parents_made
+from sxvae.io.folders import parents_made
 
 _VALIDATION = 10_000
 _CLASSES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}

@@ -377,12 +377,6 @@ def test_a_refused_extension_leaves_the_run_as_it_was(data: ImageData, tmp_path:
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
 
 
-def test_a_killed_export_does_not_stand_in_the_way(data: ImageData, tmp_path: Path) -> None:
-    run = fit(_model(data), data, QUICK, name="a", runs_dir=tmp_path).directory
-    (run.path / ".onnx.abc.tmp").mkdir()
-    assert resume("a", runs_dir=tmp_path, data=data, epochs=7).epochs == 7
-
-
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])
 def test_broken_test_metrics_are_computed_again(
     data: ImageData, tmp_path: Path, content: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +9,7 @@ from sxvae_runtime.command_line import options
 from sxvae_runtime.command_line.console import print_line
 from sxvae_runtime.command_line.extra import require
 from sxvae_runtime.errors import OutputError, SettingError
+from sxvae_runtime.files.whole import write_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,22 +70,10 @@ def write_samples(model: Decoder, n: int, seed: int, out: Path) -> None:
     from sxvae_runtime.pictures import image_grid, png_bytes
 
     images = model.decode(model.sample_prior(n, seed=seed))
-    _write_whole(out, png_bytes(image_grid(images)))
-    print_line(str(out))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name first, so that nobody ever finds half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = png_bytes(image_grid(images))
     try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # or a power cut could leave the new name with no content
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(out, content)
     except OSError as error:
         reason = error.strerror or error
-        raise OutputError(f"{path} can't be written ({reason}); choose another place") from error
+        raise OutputError(f"{out} can't be written ({reason}); choose another place") from error
+    print_line(str(out))
