@@ -14,6 +14,7 @@ from sxvae.errors import ConfigError
 from sxvae.model_size import refuse_a_model_too_large
 from sxvae.setting_types import (
     NotNegative,
+    PathText,
     Positive,
     PositiveFloat,
     Seed,
@@ -160,7 +161,7 @@ class DataSettings(Settings):
     """
 
     dataset: Annotated[
-        Text,
+        PathText,
         Option(
             "Name of a data set, or the path of your own: .npy, .npz, .safetensors or a folder of "
             "images.",
@@ -175,7 +176,7 @@ class DataSettings(Settings):
             DATA,
         ),
     ] = "dynamic"
-    data_dir: Text | None = None
+    data_dir: PathText | None = None
     channels_last: Annotated[
         bool, Option("Your arrays are (n, H, W, C) instead of (n, C, H, W).", DATA)
     ] = False
@@ -210,6 +211,7 @@ class TrainingSettings(Settings):
     beta: Annotated[float, Field(ge=0), Option("Weight of the KL after warm-up.", OBJECTIVE)] = 1.0
     kl_warmup: Annotated[
         NotNegative,
+        PathText,
         Option("Epochs over which the weight of the KL grows from 0; 0 for none.", OBJECTIVE),
     ] = 100
     kl_freeze: Annotated[
@@ -257,6 +259,7 @@ class TrainingSettings(Settings):
     ] = 0
     max_restarts: Annotated[
         NotNegative,
+        PathText,
         Option(
             "How often training may go back to the last good epoch, with fresh random numbers, "
             "when a loss or gradient is not finite.",
@@ -269,6 +272,7 @@ class TrainingSettings(Settings):
     ] = 1
     val_log_likelihood: Annotated[
         NotNegative,
+        PathText,
         Option(
             "Importance samples of the log-likelihood at each validation; 0 for no log-likelihood.",
             VALIDATION,
@@ -276,6 +280,7 @@ class TrainingSettings(Settings):
     ] = 0
     burn_in: Annotated[
         NotNegative,
+        PathText,
         Option(
             "Epochs before the best model is chosen and early stopping starts to count.", VALIDATION
         ),
@@ -299,6 +304,7 @@ class TrainingSettings(Settings):
     ] = 1
     eval_samples: Annotated[
         NotNegative,
+        PathText,
         Option("Importance samples of the evaluation at the end; 0 for no evaluation.", RUN),
     ] = EVALUATION_SAMPLES
     sample_every: Annotated[

@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from sxvae.user_paths import user_path
+
 _MOST = 2**31 - 1
 
 Positive = Annotated[int, Field(ge=1, le=_MOST)]
@@ -28,8 +30,13 @@ def _without_nul(text: str) -> str:
     return text
 
 
-# A name or a path.
+def _with_home(text: str) -> str:
+    return str(user_path(text)) if text.startswith("~") else text
+
+
 Text = Annotated[str, Field(max_length=4_096), AfterValidator(_without_nul)]
+# A path, or a name that is none; a leading `~` is replaced.
+PathText = Annotated[Text, AfterValidator(_with_home)]
 
 
 def read_widths(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable, Iterator
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,7 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sxvae.config import DataSettings, ModelSettings, TrainingSettings
+from sxvae.errors import ConfigError
 from sxvae.settings import PANELS, Option, Settings
+from sxvae_runtime.text import printable
 
 # Under the names that they have in `RunSettings`.
 SECTIONS: dict[str, type[Settings]] = {
@@ -25,6 +28,8 @@ SECTIONS: dict[str, type[Settings]] = {
 # What Typer reads from the command line itself; other types are given as texts, which the settings
 # read.
 _SIMPLE_TYPES = (bool, int, float, str)
+
+_LONGEST_VALUE = 80
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,13 +50,38 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(**values: Any) -> None:  # noqa: ANN401 (each option has its own type)
-        command(**values)
+        try:
+            command(**values)
+        except ConfigError as error:
+            raise _naming_the_option(error, values) from error
 
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in given]
     signature = own.replace(parameters=[*parameters, *keyword_only])
     with_options.__signature__ = signature  # type: ignore[attr-defined]
     with_options.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return with_options
+
+
+def _naming_the_option(error: ConfigError, values: dict[str, Any]) -> ConfigError:
+    """The error with the option and its value as the user gave them, and where to read more."""
+    if error.setting is None:
+        return error
+    option, value = flag(error.setting), values.get(error.setting)
+    message = error.message
+    if value is None:  # a setting of a config.json
+        given = option
+        message += "" if error.found is None else f", not {error.found}"
+    elif isinstance(value, bool):
+        given = option if value else f"--no-{option.removeprefix('--')}"
+    else:
+        given = f"{option} {_as_typed(value)}"
+    return ConfigError(f"{given}: {message}; see sxvae train --help")
+
+
+def _as_typed(value: object) -> str:
+    """A value as it would be typed, cut if it is long."""
+    text = shlex.quote(printable(str(value)))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def flag(setting: str) -> str:

@@ -7,15 +7,20 @@ from pathlib import Path
 
 from sxvae.config import DataSettings
 from sxvae.errors import DataError
+from sxvae.user_paths import user_path
 
 
 def default_data_dir() -> Path:
-    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder."""
+    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder.
+
+    Raises:
+        ConfigError: if the home folder is needed and not known.
+    """
     named = os.environ.get("SXVAE_DATA_DIR")
     if named:
-        return Path(named)
+        return user_path(named)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "sxvae"
+    return (Path(cache) if cache else user_path("~/.cache")) / "sxvae"
 
 
 def data_dir(settings: DataSettings) -> Path:

@@ -17,6 +17,7 @@ from sxvae.errors import CheckpointError
 from sxvae.model_size import parameter_count
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.user_paths import user_path
 
 
 def load(
@@ -40,7 +41,7 @@ def load(
             device.
     """
     target = resolve_device(device)
-    checkpoint = read_checkpoint(Path(path))
+    checkpoint = read_checkpoint(user_path(path))
     model = model_of(checkpoint, encoder=encoder, decoder=decoder)
     return model.to(target).eval(), checkpoint.settings
 

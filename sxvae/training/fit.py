@@ -24,6 +24,7 @@ from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
 from sxvae.training.state import TrainingState
 from sxvae.training.tensorboard import require_tensorboard
+from sxvae.user_paths import user_path
 
 __all__ = ["Callbacks", "Run", "fit", "initial_model", "resume"]
 
@@ -107,7 +108,7 @@ def fit(
     callbacks = callbacks or Callbacks()
     given = config.model_dump(exclude_defaults=True) if given is None else given
     with (
-        new_run(Path(runs_dir), name, settings, force) as new,
+        new_run(user_path(runs_dir), name, settings, force) as new,
         threads_set(threads) as in_force,
     ):
         run = new.directory
@@ -156,7 +157,7 @@ def resume(
         OutputError: if another process writes the run, a file can't be written, or the run is moved
             or deleted while it trains.
     """
-    directory = find_run(run, Path(runs_dir))
+    directory = find_run(user_path(run), user_path(runs_dir))
     found = _Found.read(directory, epochs)
     if found.settings.training.tensorboard:
         require_tensorboard()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import sys
 from collections.abc import Callable
 
@@ -10,7 +10,9 @@ import typer
 
 from sxvae_runtime.command_line import options
 from sxvae_runtime.command_line.console import say
+from sxvae_runtime.command_line.streams import drop_output, write_what_can_be_encoded
 from sxvae_runtime.errors import MissingPackageError, RuntimeBundleError, SettingError
+from sxvae_runtime.text import printable
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,9 +53,8 @@ def run_application(
     """
     wrong_usage = (SettingError, MissingPackageError, *wrong_usage)
     failures = (RuntimeBundleError, *failures)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without "±" still gets its numbers
+    write_what_can_be_encoded()
+    _escape_remarks_of_libraries()
     try:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
@@ -62,6 +63,10 @@ def run_application(
     except InterruptedCommandError as interruption:
         say(str(interruption))
         return INTERRUPTED
+    except BrokenPipeError as error:  # as by `| head`, which has what it wants
+        _print_traceback(error)
+        drop_output()
+        return FAILED
     except wrong_usage as error:
         return _report_expected(error, name, WRONG_USAGE)
     except failures as error:
@@ -73,6 +78,20 @@ def run_application(
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C
         raise KeyboardInterrupt
     return code if isinstance(code, int) else DONE
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Writes remarks on one line, without what could steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The remark's text."""
+        return printable(super().format(record))
+
+
+def _escape_remarks_of_libraries() -> None:
+    """Remarks that no program has asked for go to stderr, and they may name files."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_PrintableFormatter())
 
 
 def _report_usage(problem: BaseException, name: str) -> int:
@@ -96,6 +115,7 @@ def _report_unexpected(error: Exception, name: str) -> int:
     _print_traceback(error)
     if isinstance(error, OSError) and error.filename is None:
         say(f"{name}: the output can't be written ({error.strerror or _one_line(str(error))})")
+        drop_output()
     else:
         kind = type(error).__name__
         say(f"{name}: unexpected {kind}: {_one_line(str(error))}; --debug shows where it arose")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+from sxvae_runtime.text import printable
 
 
 def say(message: str, quiet: bool = False) -> None:
     """A remark on stderr, one line however wide the terminal is."""
     if not quiet:
-        print(message, file=sys.stderr)
+        with _remarks_dropped_if_need_be():
+            print(printable(message), file=sys.stderr, flush=True)
 
 
 def print_line(message: str) -> None:
     """A result of one line on stdout, fit for a pipe."""
-    print(message)
+    print(printable(message))
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -29,9 +34,21 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", show_header=False)
+    table = Table(title=Text(printable(title)), title_justify="left", show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(Text(name), Text(value))  # as they are: a path may hold [brackets]
+        # Not as markup: a path may hold [brackets].
+        table.add_row(Text(printable(name)), Text(printable(value)))
     Console(highlight=False).print(table)
+
+
+@contextlib.contextmanager
+def _remarks_dropped_if_need_be() -> Iterator[None]:
+    """A disk that is full of logs ends no work; a reader of remarks who is gone does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
