@@ -39,8 +39,8 @@ def _active_row(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Older runs do not have this metric."""
     if "active_factors" not in metrics:
         return []
-    found = f"{metrics['active_factors']} of {len(metrics['kl_per_factor'])}"
-    return [("factors with a KL above 0.01 nat", found)]
+    found = f"{metrics['active_factors']} of {len(metrics['kl_per_factor'])} factors"
+    return [("KL above 0.01 nat", found)]
 
 
 def _effective(metrics: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sxvae.config import DataSettings
-from sxvae.errors import DataError
+from sxvae.errors import ConfigError, DataError
 from sxvae.user_paths import user_path
 
 
@@ -20,7 +20,13 @@ def default_data_dir() -> Path:
     if named:
         return user_path(named)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else user_path("~/.cache")) / "sxvae"
+    try:
+        return (Path(cache) if cache else user_path("~/.cache")) / "sxvae"
+    except ConfigError:
+        raise ConfigError(
+            "there is no home folder for data sets here: name a folder with --data-dir or "
+            "SXVAE_DATA_DIR"
+        ) from None
 
 
 def data_dir(settings: DataSettings) -> Path:

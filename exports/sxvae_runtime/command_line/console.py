@@ -10,6 +10,9 @@ from typing import Any
 
 from sxvae_runtime.text import printable
 
+# Names leave so many columns to the values of a table; on a narrow terminal, half of them.
+_VALUES_WIDTH = 36
+
 
 def say(message: str, quiet: bool = False) -> None:
     """A remark on stderr, one line however wide the terminal is."""
@@ -35,12 +38,14 @@ def print_table(title: str, rows: list[tuple[str, str]]) -> None:
     from rich.text import Text
 
     table = Table(title=Text(printable(title)), title_justify="left", show_header=False)
-    table.add_column(style="bold", no_wrap=True)
+    console = Console(highlight=False)
+    widest = max(console.width // 2, console.width - _VALUES_WIDTH)
+    table.add_column(style="bold", overflow="fold", max_width=widest)
     table.add_column(overflow="fold")
     for name, value in rows:
         # Not as markup: a path may hold [brackets].
         table.add_row(Text(printable(name)), Text(printable(value)))
-    Console(highlight=False).print(table)
+    console.print(table)
 
 
 @contextlib.contextmanager
