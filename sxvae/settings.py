@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from sxvae.errors import ConfigError
+from sxvae_runtime.requirements import requirement
 from sxvae_runtime.text import shown
 
 _Settings = TypeVar("_Settings", bound="Settings")
@@ -131,30 +131,6 @@ def _first_error(error: ValidationError) -> ConfigError:
     )
 
 
-def _requirement(error: ErrorDetails) -> str:
-    """What a value must be, by the kind of pydantic's complaint."""
-    for kinds, sentence in _REQUIREMENTS:
-        if error["type"] in kinds:
-            return sentence(error.get("ctx", {}))
-    return f"is not accepted ({error['msg'][:1].lower() + error['msg'][1:]})"
-
-
-_WHOLE_NUMBER = ("int_type", "int_parsing", "int_parsing_size", "int_from_float")
-_REQUIREMENTS: tuple[tuple[tuple[str, ...], Callable[[Mapping[str, Any]], str]], ...] = (
-    (_WHOLE_NUMBER, lambda _: "must be a whole number"),
-    (("float_type", "float_parsing"), lambda _: "must be a number"),
-    (("finite_number",), lambda _: "must be a finite number"),
-    (("bool_type", "bool_parsing"), lambda _: "must be true or false"),
-    (("string_type",), lambda _: "must be a text"),
-    (("string_unicode",), lambda _: "must be a text in UTF-8"),
-    (("tuple_type", "list_type"), lambda _: "must be a list"),
-    (("dict_type",), lambda _: "must be named values"),
-    (("none_required",), lambda _: "must be null"),
-    (("literal_error",), lambda limits: f"must be {limits['expected']}"),
-    (("greater_than",), lambda limits: f"must be above {limits['gt']}"),
-    (("greater_than_equal",), lambda limits: f"must be at least {limits['ge']}"),
-    (("less_than",), lambda limits: f"must be below {limits['lt']:,}"),
-    (("less_than_equal",), lambda limits: f"must be at most {limits['le']:,}"),
-    (("too_long",), lambda limits: f"must have at most {limits['max_length']} entries"),
-    (("string_too_long",), lambda limits: f"must have at most {limits['max_length']} characters"),
-)
+def _requirement(complaint: ErrorDetails) -> str:
+    message = complaint["msg"]
+    return requirement(complaint) or f"is not accepted ({message[:1].lower()}{message[1:]})"

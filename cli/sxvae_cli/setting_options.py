@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import shlex
 from collections.abc import Callable, Iterator
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -16,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from sxvae.config import DataSettings, ModelSettings, TrainingSettings
 from sxvae.errors import ConfigError
 from sxvae.settings import PANELS, Option, Settings
-from sxvae_runtime.text import printable
+from sxvae_runtime.command_line.application import typed
 
 # Under the names that they have in `RunSettings`.
 SECTIONS: dict[str, type[Settings]] = {
@@ -28,8 +27,6 @@ SECTIONS: dict[str, type[Settings]] = {
 # What Typer reads from the command line itself; other types are given as texts, which the settings
 # read.
 _SIMPLE_TYPES = (bool, int, float, str)
-
-_LONGEST_VALUE = 80
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -74,14 +71,8 @@ def _naming_the_option(error: ConfigError, values: dict[str, Any]) -> ConfigErro
     elif isinstance(value, bool):
         given = option if value else f"--no-{option.removeprefix('--')}"
     else:
-        given = f"{option} {_as_typed(value)}"
+        given = f"{option} {typed(value)}"
     return ConfigError(f"{given}: {message}; see sxvae train --help")
-
-
-def _as_typed(value: object) -> str:
-    """A value as it would be typed, cut if it is long."""
-    text = shlex.quote(printable(str(value)))
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def flag(setting: str) -> str:

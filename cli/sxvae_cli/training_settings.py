@@ -96,6 +96,6 @@ def _space(z_dims: str | None, distribution: str | None, stored: dict[str, Any])
     if len(kept) > 1:  # each sphere has its own: they fit the stored dimensions only
         kept = tuple(stored["distribution"])
     try:
-        return ProductSpace.parse(dims, distribution or as_text(kept))
+        return ProductSpace.parse(dims, as_text(kept) if distribution is None else distribution)
     except ConfigError as error:
         raise ConfigError(error.message, setting="distribution") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -12,7 +13,10 @@ from sxvae_runtime.command_line import options
 from sxvae_runtime.command_line.console import say
 from sxvae_runtime.command_line.streams import drop_output, write_what_can_be_encoded
 from sxvae_runtime.errors import MissingPackageError, RuntimeBundleError, SettingError
+from sxvae_runtime.requirements import requirement
 from sxvae_runtime.text import printable
+
+_LONGEST_VALUE = 80
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -98,11 +102,31 @@ def _report_usage(problem: BaseException, name: str) -> int:
     """Typer's own complaint as one line, with where to read more."""
     context = getattr(problem, "ctx", None)
     command = context.command_path if context is not None else name
-    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    message = _about_an_option(problem)
+    if message is None:
+        message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
     if message:  # without arguments the help has been printed already
-        message = message.replace("Value error, ", "").rstrip(".")
+        message = _one_line(message).replace("Value error, ", "").rstrip(".")
         say(f"{command}: {message}; see {command} --help")
     return WRONG_USAGE
+
+
+def _about_an_option(problem: BaseException) -> str | None:
+    """What is wrong with an option's value, in our words; None where that is not the problem."""
+    cause = problem.__cause__
+    option = next(iter(getattr(getattr(problem, "param", None), "opts", ())), None)
+    complaints = getattr(cause, "errors", None)  # pydantic's, which Typer reads values with
+    if option is None or complaints is None:
+        return None
+    complaint = complaints()[0]
+    needed = requirement(complaint)
+    return None if needed is None else f"{option} {typed(complaint['input'])}: {needed}"
+
+
+def typed(value: object) -> str:
+    """A value as it would be typed, cut if it is long."""
+    text = shlex.quote(printable(str(value)))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _report_expected(error: Exception, name: str, code: int) -> int:
