@@ -190,8 +190,8 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--z-dims", ""), 2, "--z-dims: a product space needs at least one dimension"),
-        (("--z-dims", "0,4"), 2, "--z-dims -1: a factor has dimension 1 or more, not 0"),
+        (("--z-dims", ""), 2, "--z-dims '': a product space needs at least one dimension"),
+        (("--z-dims", "0,4"), 2, "--z-dims 0,4: a factor has dimension 1 or more, not 0"),
         (("--z-dims", "a,b"), 2, "--z-dims a,b: 'a,b' is not a list of dimensions"),
         (("--z-dims", "-1"), 2, "--z-dims -1: a factor has dimension 1 or more, not -1"),
         (
