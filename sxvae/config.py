@@ -5,13 +5,26 @@ A setting is declared once, here: `sxvae train` makes an option of every field t
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from sxvae.errors import ConfigError
+from sxvae.model_size import refuse_a_model_too_large
+from sxvae.setting_types import (
+    NotNegative,
+    PathText,
+    Positive,
+    PositiveFloat,
+    Seed,
+    Size,
+    Text,
+    Width,
+    read_scale,
+    read_size,
+    read_widths,
+)
 from sxvae.settings import (
     DATA,
     NETWORKS,
@@ -23,6 +36,7 @@ from sxvae.settings import (
     Option,
     Settings,
 )
+from sxvae.space_bounds import MOST_FACTORS
 from sxvae.spaces import DEFAULT_COVARIANCE, ProductSpace
 from sxvae_runtime.factors import Covariance
 from sxvae_runtime.families import NORMAL, SPHERICAL_FAMILIES
@@ -48,41 +62,6 @@ CUSTOM = "custom"
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 
-_Positive = Annotated[int, Field(gt=0)]
-_NotNegative = Annotated[int, Field(ge=0)]
-_PositiveFloat = Annotated[float, Field(gt=0)]
-_Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def _read_widths(value: object) -> object:
-    """Layers' widths from a text such as "256,128"."""
-    if not isinstance(value, str):
-        return value
-    parts = [part.strip() for part in value.split(",")]
-    if not all(re.fullmatch(r"[0-9]+", part) and int(part) > 0 for part in parts):
-        raise ValueError(f"{value!r} is not a list of widths such as 256,128")
-    return tuple(int(part) for part in parts)
-
-
-def _read_scale(value: object) -> object:
-    """A number or "learned" from a text."""
-    if not isinstance(value, str) or value == "learned":
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is neither a number nor learned") from None
-
-
-def _read_size(value: object) -> object:
-    """(H, W) from a text: "28" for both, or "28,32"."""
-    if not isinstance(value, str):
-        return value
-    parts = [part.strip() for part in value.split(",")]
-    if len(parts) > 2 or not all(re.fullmatch(r"[0-9]+", p) and int(p) > 0 for p in parts):
-        raise ValueError(f"{value!r} is not a size such as 28 or 28,32 (H,W)")
-    return tuple(int(part) for part in (parts * 2)[:2])
-
 
 class ModelSettings(Settings):
     """The settings that a model is built from. Each `Option` says what its field means.
@@ -92,10 +71,13 @@ class ModelSettings(Settings):
     """
 
     z_dims: Annotated[
-        tuple[int, ...], Option("Dimensions m of the factors, with commas.", SPACE)
+        tuple[int, ...],
+        Field(max_length=MOST_FACTORS),
+        Option("Dimensions m of the factors, with commas.", SPACE),
     ] = (4, 4)
     distribution: Annotated[
         tuple[str, ...],
+        Field(max_length=MOST_FACTORS),
         Option(
             f"Family of the posterior: {', '.join(SPHERICAL_FAMILIES)} or {NORMAL} (a Euclidean "
             "factor). Give one for all factors, or one for each, with commas.",
@@ -113,10 +95,11 @@ class ModelSettings(Settings):
     learn_radius: Annotated[
         bool, Option("Scale the decoder's input by a learned radius for each sphere.", SPACE)
     ] = False
-    input_shape: tuple[_Positive, _Positive, _Positive]
+    input_shape: tuple[Size, Size, Size]
     hidden_dims: Annotated[
-        tuple[_Positive, ...],
-        BeforeValidator(_read_widths),
+        tuple[Width, ...],
+        Field(max_length=1_000),
+        BeforeValidator(read_widths),
         Option(
             "Widths of an MLP encoder's layers. An MLP decoder has them in reverse.",
             NETWORKS,
@@ -138,7 +121,7 @@ class ModelSettings(Settings):
     ] = "bernoulli"
     gaussian_scale: Annotated[
         Annotated[float, Field(ge=GAUSSIAN_SCALE_FLOOR)] | Literal["learned"],
-        BeforeValidator(_read_scale),
+        BeforeValidator(read_scale),
         Option(
             "Standard deviation of a Gaussian likelihood's pixels, at least "
             f"{GAUSSIAN_SCALE_FLOOR}, or learned.",
@@ -164,6 +147,7 @@ class ModelSettings(Settings):
             raise ConfigError(
                 f"a {self.likelihood} likelihood has no scale", setting="gaussian_scale"
             )
+        refuse_a_model_too_large(self)
         return self
 
     @property
@@ -182,7 +166,7 @@ class DataSettings(Settings):
     """
 
     dataset: Annotated[
-        str,
+        PathText,
         Option(
             "Name of a data set, or the path of your own: .npy, .npz, .safetensors or a folder of "
             "images.",
@@ -197,7 +181,7 @@ class DataSettings(Settings):
             DATA,
         ),
     ] = "dynamic"
-    data_dir: str | None = None
+    data_dir: PathText | None = None
     channels_last: Annotated[
         bool | None,
         Option(
@@ -230,8 +214,8 @@ class DataSettings(Settings):
         ),
     ] = None
     image_size: Annotated[
-        tuple[_Positive, _Positive] | None,
-        BeforeValidator(_read_size),
+        tuple[Size, Size] | None,
+        BeforeValidator(read_size),
         Option(
             "Size that the images of a folder are resized to.",
             DATA,
@@ -240,13 +224,13 @@ class DataSettings(Settings):
         ),
     ] = None
     split_seed: Annotated[
-        _Seed,
+        Seed,
         Option(
             "Random seed of the split of your own images into train, validation and test.", DATA
         ),
     ] = 0
-    content_sha256: str | None = None
-    class_names: tuple[str, ...] | None = None
+    content_sha256: Text | None = None
+    class_names: tuple[Text, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -260,11 +244,12 @@ class TrainingSettings(Settings):
 
     beta: Annotated[float, Field(ge=0), Option("Weight of the KL after warm-up.", OBJECTIVE)] = 1.0
     kl_warmup: Annotated[
-        _NotNegative,
+        NotNegative,
+        PathText,
         Option("Epochs over which the weight of the KL grows from 0; 0 for none.", OBJECTIVE),
     ] = 100
     kl_freeze: Annotated[
-        _NotNegative, Option("Epochs before warm-up in which the weight of the KL is 0.", OBJECTIVE)
+        NotNegative, Option("Epochs before warm-up in which the weight of the KL is 0.", OBJECTIVE)
     ] = 0
     kl_target: Annotated[
         float,
@@ -276,7 +261,7 @@ class TrainingSettings(Settings):
         ),
     ] = 0.0
     train_samples: Annotated[
-        _Positive,
+        Positive,
         Option(
             "Posterior samples per image. Above 1, the importance-weighted bound is trained in "
             "place of the ELBO.",
@@ -284,30 +269,31 @@ class TrainingSettings(Settings):
         ),
     ] = 1
     epochs: Annotated[
-        _Positive, Option("Largest number of passes over the training images.", OPTIMISATION)
+        Positive, Option("Largest number of passes over the training images.", OPTIMISATION)
     ] = 200
-    lr: Annotated[_PositiveFloat, Option("Learning rate of Adam.", OPTIMISATION)] = 1e-3
+    lr: Annotated[PositiveFloat, Option("Learning rate of Adam.", OPTIMISATION)] = 1e-3
     lr_schedule: Annotated[
         LearningRateSchedule,
         Option("Whether the learning rate is constant or falls as a cosine to 0.", OPTIMISATION),
     ] = "constant"
     max_grad_norm: Annotated[
-        _PositiveFloat | None,
+        PositiveFloat | None,
         Option(
             "Scale gradients with a larger norm down to this norm.",
             OPTIMISATION,
             shown_default="no limit",
         ),
     ] = None
-    batch_size: Annotated[_Positive, Option("Batch size.", OPTIMISATION)] = 100
+    batch_size: Annotated[Positive, Option("Batch size.", OPTIMISATION)] = 100
     seed: Annotated[
-        _Seed,
+        Seed,
         Option(
             "Random seed of initialisation, shuffling, binarisation and sampling.", OPTIMISATION
         ),
     ] = 0
     max_restarts: Annotated[
-        _NotNegative,
+        NotNegative,
+        PathText,
         Option(
             "How often training may go back to the last good epoch, with fresh random numbers, "
             "when a loss or gradient is not finite.",
@@ -315,24 +301,26 @@ class TrainingSettings(Settings):
         ),
     ] = 5
     val_every: Annotated[
-        _Positive,
+        Positive,
         Option("Epochs between validations; the last epoch always has one.", VALIDATION),
     ] = 1
     val_log_likelihood: Annotated[
-        _NotNegative,
+        NotNegative,
+        PathText,
         Option(
             "Importance samples of the log-likelihood at each validation; 0 for no log-likelihood.",
             VALIDATION,
         ),
     ] = 0
     burn_in: Annotated[
-        _NotNegative,
+        NotNegative,
+        PathText,
         Option(
             "Epochs before the best model is chosen and early stopping starts to count.", VALIDATION
         ),
     ] = 100
     look_ahead: Annotated[
-        _Positive,
+        Positive,
         Option("Epochs without a better validation ELBO after which training stops.", VALIDATION),
     ] = 50
     min_improvement: Annotated[
@@ -341,7 +329,7 @@ class TrainingSettings(Settings):
         Option("Nats by which the validation ELBO must rise to count as better.", VALIDATION),
     ] = 0.01
     save_every: Annotated[
-        _Positive,
+        Positive,
         Option(
             "Epochs between writes of the checkpoint that training resumes from; the last epoch "
             "and Ctrl-C always write it.",
@@ -349,11 +337,12 @@ class TrainingSettings(Settings):
         ),
     ] = 1
     eval_samples: Annotated[
-        _NotNegative,
+        NotNegative,
+        PathText,
         Option("Importance samples of the evaluation at the end; 0 for no evaluation.", RUN),
     ] = EVALUATION_SAMPLES
     sample_every: Annotated[
-        _NotNegative, Option("Epochs between pictures under samples/; 0 for none.", RUN)
+        NotNegative, Option("Epochs between pictures under samples/; 0 for none.", RUN)
     ] = 0
     tensorboard: Annotated[bool, Option("Also log the metrics for TensorBoard.", RUN)] = False
 

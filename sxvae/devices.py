@@ -29,16 +29,22 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+# More are refused: each takes memory of its own, and no machine has so many cores.
+MOST_THREADS = 4_096
+
+
 @contextlib.contextmanager
 def threads_set(threads: int | None) -> Iterator[int]:
     """Let PyTorch use so many threads in the block (None: leave it); yields the number in force.
 
     Raises:
-        ConfigError: if the number is below 1.
+        ConfigError: if the number is below 1 or above `MOST_THREADS`.
     """
     before = torch.get_num_threads()
     if threads is not None and threads < 1:
         raise ConfigError(f"at least one thread is needed, not {threads}")
+    if threads is not None and threads > MOST_THREADS:
+        raise ConfigError(f"at most {MOST_THREADS:,} threads are taken, not {threads}")
     torch.set_num_threads(threads or before)
     try:
         yield threads or before

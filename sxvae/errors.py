@@ -14,12 +14,18 @@ class ConfigError(SxvaeError, ValueError):
         message: what is wrong with it.
         setting: the setting's name, such as "batch_size"; None where it is not of one setting. The
             error's text begins with it, and the command line shows the option of that name instead.
+        found: what the setting was, where the message says only what it must be; the error's text
+            ends with it.
     """
 
-    def __init__(self, message: str, *, setting: str | None = None) -> None:
-        super().__init__(message if setting is None else f"{setting}: {message}")
+    def __init__(
+        self, message: str, *, setting: str | None = None, found: str | None = None
+    ) -> None:
+        text = message if found is None else f"{message}, not {found}"
+        super().__init__(text if setting is None else f"{setting}: {text}")
         self.message = message
         self.setting = setting
+        self.found = found
 
 
 class DataError(SxvaeError, ValueError):

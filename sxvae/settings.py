@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from sxvae.errors import ConfigError
+from sxvae_runtime.requirements import requirement
+from sxvae_runtime.text import shown
 
 _Settings = TypeVar("_Settings", bound="Settings")
 
@@ -42,24 +45,23 @@ class Option:
 
 
 class Settings(BaseModel):
-    """The base of all settings: they do not change, and numbers must be finite."""
+    """The base of all settings, and of what is stored beside them in files.
+
+    They do not change, and numbers must be finite.
+    """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     if not TYPE_CHECKING:  # type checkers see the fields as the constructor's arguments
 
         def __init__(self, **values: Any) -> None:  # noqa: ANN401
-            unknown = sorted(set(values) - set(type(self).model_fields))
-            if unknown:
-                raise ConfigError(f"there is no setting {unknown[0]!r}")
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise _first_error(error) from None
+            self._fill(values)
 
     @classmethod
     def read(cls: type[_Settings], values: object) -> _Settings:
         """Rebuild settings from parsed JSON, whose unknown keys are ignored.
+
+        The types must be right: here "3" and 3.0 are no whole numbers, and true is none either.
 
         Raises:
             ConfigError: naming the setting that is missing or invalid.
@@ -67,16 +69,48 @@ class Settings(BaseModel):
         if isinstance(values, cls):
             return values
         if not isinstance(values, dict):
-            raise ConfigError(f"settings are named values, not {values!r}")
+            raise ConfigError(f"settings are named values, not {shown(values)}")
         known: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             kind = field.annotation
             if name in values:
                 if isinstance(kind, type) and issubclass(kind, Settings):
-                    known[name] = kind.read(values[name])
+                    known[name] = _read_section(name, kind, values[name])
                 else:
-                    known[name] = values[name]
-        return cls(**known)
+                    known[name] = _with_tuples(values[name])
+        settings = cls.__new__(cls)
+        settings._fill(known, strict=True)
+        return settings
+
+    def _fill(self, values: dict[str, Any], strict: bool | None = None) -> None:
+        """Validate the fields' values and take them."""
+        unknown = sorted(set(values) - set(type(self).model_fields))
+        if unknown:
+            raise ConfigError(f"there is no setting {shown(unknown[0])}")
+        try:
+            self.__pydantic_validator__.validate_python(values, strict=strict, self_instance=self)
+        except ValidationError as error:
+            raise _first_error(error) from None
+
+
+def _read_section(name: str, kind: type[_Settings], values: object) -> _Settings:
+    try:
+        return kind.read(values)
+    except ConfigError as error:
+        within = name if error.setting is None else f"{name}.{error.setting}"
+        raise ConfigError(error.message, setting=within, found=error.found) from None
+
+
+def _with_tuples(value: object) -> object:
+    """JSON knows lists only, and settings have tuples."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(entry) for key, entry in value.items()}
+    return tuple(_with_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _as_written(value: object) -> object:
+    """A list of the file or the user, which `_with_tuples` or Python's own syntax made a tuple."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _first_error(error: ValidationError) -> ConfigError:
@@ -85,14 +119,18 @@ def _first_error(error: ValidationError) -> ConfigError:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):  # raised by a validator of ours, which says it all
         return cause
-    # A field of several types has the names of pydantic's own types behind its own.
-    names = [part for part in first["loc"] if isinstance(part, str) and "-" not in part]
-    setting = ".".join(names)
-    if cause is not None:
-        return ConfigError(str(cause), setting=setting)
-    if first["type"] == "missing" and first["loc"] == (setting,):
+    setting = str(first["loc"][0])
+    if first["type"] == "missing" and len(first["loc"]) == 1:
         return ConfigError(f"{setting} is missing")
     if first["type"] == "missing":  # an entry of a tuple
         return ConfigError("it has too few entries", setting=setting)
-    message = f"{first['msg'][:1].lower() + first['msg'][1:]}, not {first['input']!r}"
-    return ConfigError(message, setting=setting)
+    return ConfigError(
+        str(cause) if cause is not None else _requirement(first),
+        setting=setting,
+        found=shown(_as_written(first["input"])),
+    )
+
+
+def _requirement(complaint: ErrorDetails) -> str:
+    message = complaint["msg"]
+    return requirement(complaint) or f"is not accepted ({message[:1].lower()}{message[1:]})"

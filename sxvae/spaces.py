@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sxvae.errors import ConfigError
+from sxvae.space_bounds import refuse_a_space_too_large
 from sxvae_runtime.factors import COVARIANCES, Covariance, Factor, Layout
 from sxvae_runtime.families import FAMILIES
+from sxvae_runtime.text import shown
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +48,8 @@ class ProductSpace:
 
     Raises:
         ConfigError: if there is no factor, a dimension is below 1, a family or covariance is not
-            known, or there are neither one nor as many families as dimensions.
+            known, there are neither one nor as many families as dimensions, or the space is too
+            large.
 
     Example:
         >>> from sxvae import ProductSpace
@@ -64,16 +67,18 @@ class ProductSpace:
         if not dims:
             raise ConfigError("a product space needs at least one dimension, such as 4 or 4,4")
         for dim in dims:
-            if not isinstance(dim, int) or dim < 1:
-                raise ConfigError(f"a factor has dimension 1 or more, not {dim}")
+            if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+                raise ConfigError(f"a factor has dimension 1 or more, not {shown(dim)}")
         for family in families:
             if family not in FAMILIES:
                 raise ConfigError(
-                    f"the distribution {family!r} is not known; choose from {', '.join(FAMILIES)}"
+                    f"the distribution {shown(family)} is not known; choose from "
+                    f"{', '.join(FAMILIES)}"
                 )
         if covariance not in COVARIANCES:
             raise ConfigError(
-                f"the covariance {covariance!r} is not known; choose from {', '.join(COVARIANCES)}"
+                f"the covariance {shown(covariance)} is not known; choose from "
+                f"{', '.join(COVARIANCES)}"
             )
         if len(families) not in (1, len(dims)):
             raise ConfigError(
@@ -81,6 +86,7 @@ class ProductSpace:
                 "give one for all or one for each"
             )
         each = tuple(families) * len(dims) if len(families) == 1 else tuple(families)
+        refuse_a_space_too_large(dims, each, covariance)
         factors, offset = [], 0
         for dim, family in zip(dims, each, strict=True):
             factor = Factor(family, dim, offset, covariance if family == "normal" else None)
@@ -106,9 +112,10 @@ class ProductSpace:
         parts = [part.strip() for part in dims.split(",")]
         if parts == [""]:
             parts = []
-        if not all(re.fullmatch(r"-?[0-9]+", part) for part in parts):
+        if not all(re.fullmatch(r"-?[0-9]{1,20}", part) for part in parts):
             raise ConfigError(
-                f"{dims!r} is not a list of dimensions: write whole numbers and commas, as in 4,4"
+                f"{shown(dims)} is not a list of dimensions: write whole numbers and commas, as in "
+                "4,4"
             )
         families = tuple(name.strip() for name in distribution.split(","))
         return cls([int(part) for part in parts], families, covariance)

@@ -80,7 +80,8 @@ class LazyGroup(TyperGroup):
                 raise
             from sxvae_cli.setting_options import flag
 
-            raise ConfigError(f"{flag(error.setting)}: {error.message}") from error
+            found = "" if error.found is None else f", not {error.found}"
+            raise ConfigError(f"{flag(error.setting)}: {error.message}{found}") from error
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -10,10 +10,7 @@ from sxvae_cli.console import print_table
 def print_metrics(metrics: dict[str, Any]) -> None:
     """Print what `sxvae eval --json` gives as a table."""
     rows = [
-        (
-            "log-likelihood",
-            f"{metrics['log_likelihood']:.3f} ± {metrics['log_likelihood_se']:.3f} nats",
-        ),
+        ("log-likelihood", f"{with_error(metrics)} nats"),
         ("ELBO", f"{metrics['elbo']:.3f} nats"),
         ("reconstruction", f"{metrics['reconstruction']:.3f} nats"),
         ("KL", f"{metrics['kl']:.3f} nats"),
@@ -32,11 +29,18 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     print_table("Test metrics" if metrics["split"] == "test" else "Metrics", rows)
 
 
+def with_error(metrics: dict[str, Any]) -> str:
+    """The log-likelihood, with its standard error where there are enough images for one."""
+    error = metrics["log_likelihood_se"]
+    return f"{metrics['log_likelihood']:.3f}" + ("" if error is None else f" ± {error:.3f}")
+
+
 def _active_row(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Older runs do not have this metric."""
     if "active_factors" not in metrics:
         return []
-    return [("active factors", f"{metrics['active_factors']} of {len(metrics['kl_per_factor'])}")]
+    found = f"{metrics['active_factors']} of {len(metrics['kl_per_factor'])} factors"
+    return [("KL above 0.01 nat", found)]
 
 
 def _effective(metrics: dict[str, Any]) -> str:
@@ -51,11 +55,16 @@ def _probe_rows(probe: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (
             f"accuracy, {labels} labels",
-            f"{100 * found['joint']:.1f} ± {100 * found['joint_sd']:.1f} %; per factor "
+            f"{100 * found['joint']:.1f}{_deviation(found)} %; per factor "
             + ", ".join(f"{100 * value:.1f}" for value in found["per_factor"]),
         )
         for labels, found in probe["accuracy"].items()
     ]
+
+
+def _deviation(found: dict[str, Any]) -> str:
+    """There is none where all draws are of the same labelled images."""
+    return "" if found["joint_sd"] is None else f" ± {100 * found['joint_sd']:.1f}"
 
 
 def _numbers(values: list[float | None]) -> str:

@@ -13,13 +13,26 @@ from sxvae_runtime.command_line.options import Debug as Debug
 from sxvae_runtime.command_line.options import Json as Json
 from sxvae_runtime.command_line.options import PriorSeed as PriorSeed
 from sxvae_runtime.command_line.options import ReplaceFile as ReplaceFile
+from sxvae_runtime.command_line.options import expanded as expanded
 from sxvae_runtime.levels import MOST_LEVELS
+from sxvae_runtime.user_paths import user_path
+
+
+def expanded_text(path: str | None) -> str | None:
+    """As `expanded`, for a path that is kept as a text.
+
+    Raises:
+        SettingError: if the home folder is not known.
+    """
+    return None if path is None else str(user_path(path)) if path.startswith("~") else path
+
 
 Checkpoint = Annotated[
     str | None,
     typer.Argument(
         metavar="[CKPT]",
         help="A checkpoint, a run's folder or a run's name.",
+        callback=expanded_text,
         show_default="the newest run's best",
     ),
 ]
@@ -28,18 +41,25 @@ Source = Annotated[
     typer.Argument(
         metavar="[RUN|CKPT|BUNDLE]",
         help="A run, a checkpoint, or a bundle (which needs no PyTorch).",
+        callback=expanded_text,
         show_default="the newest run's best",
     ),
 ]
 Run = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="A run's folder or name.", show_default="the newest run"),
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run's folder or name.",
+        show_default="the newest run",
+        callback=expanded_text,
+    ),
 ]
-RunsDir = Annotated[Path, typer.Option(help="The folder where runs are kept.")]
+RunsDir = Annotated[Path, typer.Option(help="The folder where runs are kept.", callback=expanded)]
 DataDir = Annotated[
     str | None,
     typer.Option(
         help="The folder that holds downloaded data sets.",
+        callback=expanded_text,
         show_default="$SXVAE_DATA_DIR, else the user's cache folder",
     ),
 ]
@@ -70,14 +90,18 @@ Limit = Annotated[
     typer.Option(min=1, help="Number of images, from the first on.", show_default="all"),
 ]
 Picture = Annotated[
-    Path, typer.Option(help="The file to write. Its ending is the format: .png, .svg or .pdf.")
+    Path,
+    typer.Option(
+        help="The file to write. Its ending is the format: .png, .svg or .pdf.", callback=expanded
+    ),
 ]
-Page = Annotated[Path, typer.Option(help="The HTML file to write.")]
+Page = Annotated[Path, typer.Option(help="The HTML file to write.", callback=expanded)]
 Images = Annotated[
     Path | None,
     typer.Option(
         help="A file of images: .npy, or .npz or .safetensors with x and, if there are labels, y.",
         show_default="the split of the data set that the model was trained on",
+        callback=expanded,
     ),
 ]
 Levels = Annotated[

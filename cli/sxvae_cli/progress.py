@@ -21,6 +21,7 @@ from sxvae.config import RunSettings
 from sxvae.runs.directory import RunDirectory
 from sxvae.training.callbacks import Callbacks
 from sxvae_cli.console import as_clock, remarks, say
+from sxvae_runtime.text import printable
 
 
 class PlainProgress(Callbacks):
@@ -99,7 +100,7 @@ class LiveProgress(Callbacks):
 
     def started(self, run: RunDirectory, settings: RunSettings, done: int, steps: int) -> None:
         """Show the bar."""
-        self._progress.console.print(Text(_opening(run, settings, done)), soft_wrap=True)
+        self._progress.console.print(Text(printable(_opening(run, settings, done))), soft_wrap=True)
         self._steps, self._step = steps, done * steps
         self._epochs = self._progress.add_task(
             "epoch", total=settings.training.epochs, completed=done
@@ -117,7 +118,7 @@ class LiveProgress(Callbacks):
 
     def restarted(self, restart: dict[str, Any]) -> None:
         """Print why and where training goes on above the bar, which goes back."""
-        self._progress.console.print(Text(_restart(restart)), soft_wrap=True)
+        self._progress.console.print(Text(printable(_restart(restart))), soft_wrap=True)
         self._step = restart["back_to_epoch"] * self._steps
 
     def evaluated(self, done: float, images: int) -> None:

@@ -13,7 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sxvae.config import DataSettings, ModelSettings, TrainingSettings
+from sxvae.errors import ConfigError
 from sxvae.settings import PANELS, Option, Settings
+from sxvae_runtime.command_line.application import typed
 
 # Under the names that they have in `RunSettings`.
 SECTIONS: dict[str, type[Settings]] = {
@@ -45,13 +47,32 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(**values: Any) -> None:  # noqa: ANN401 (each option has its own type)
-        command(**values)
+        try:
+            command(**values)
+        except ConfigError as error:
+            raise _naming_the_option(error, values) from error
 
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in given]
     signature = own.replace(parameters=[*parameters, *keyword_only])
     with_options.__signature__ = signature  # type: ignore[attr-defined]
     with_options.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return with_options
+
+
+def _naming_the_option(error: ConfigError, values: dict[str, Any]) -> ConfigError:
+    """The error with the option and its value as the user gave them, and where to read more."""
+    if error.setting is None:
+        return error
+    option, value = flag(error.setting), values.get(error.setting)
+    message = error.message
+    if value is None:  # a setting of a config.json
+        given = option
+        message += "" if error.found is None else f", not {error.found}"
+    elif isinstance(value, bool):
+        given = option if value else f"--no-{option.removeprefix('--')}"
+    else:
+        given = f"{option} {typed(value)}"
+    return ConfigError(f"{given}: {message}; see sxvae train --help")
 
 
 def flag(setting: str) -> str:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from sxvae.config import SplitName
 from sxvae.errors import ConfigError
-from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run, newest_run
+from sxvae.runs.directory import (
+    RunDirectory,
+    find_checkpoint,
+    find_run,
+    is_run_name,
+    newest_run,
+)
 from sxvae_cli.console import say
 from sxvae_runtime.manifest import MANIFEST
 
@@ -122,7 +128,7 @@ def opened(
     def remark(text: str) -> None:
         say(text, quiet)
 
-    if target is not None and (Path(target) / MANIFEST).is_file():
+    if target is not None and is_bundle_target(target, runs_dir):
         import sxvae_runtime
 
         if device == "cuda":
@@ -137,6 +143,11 @@ def opened(
 
     with threads_set(threads):
         yield _of_checkpoint(path, device, remark)
+
+
+def is_bundle_target(target: str, runs_dir: Path) -> bool:
+    """Whether a bundle is meant: a run of that name wins over a bundle that lies here."""
+    return (Path(target) / MANIFEST).is_file() and not is_run_name(target, runs_dir)
 
 
 def _of_checkpoint(path: Path, device: str, remark: Callable[[str], None]) -> Source:
@@ -166,7 +177,8 @@ def chosen_run(run: str | None, runs_dir: Path, quiet: bool) -> RunDirectory:
         CheckpointError: if there is none.
     """
     if run is not None:
-        is_file = Path(run).is_file()  # a checkpoint stands for the run that it lies in
+        # A checkpoint stands for the run that it lies in.
+        is_file = Path(run).is_file() and not is_run_name(run, runs_dir)
         return find_run(Path(run).parent if is_file else run, runs_dir)
     newest = newest_run(runs_dir)
     say(f"drawing {newest.path}", quiet)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sxvae.config import ModelSettings, RunSettings
 from sxvae.errors import ConfigError
-from sxvae.runs.directory import read_config
+from sxvae.runs.config_file import read_config
 from sxvae.spaces import ProductSpace
 from sxvae_cli.setting_options import SECTIONS, as_text
 
@@ -96,6 +96,6 @@ def _space(z_dims: str | None, distribution: str | None, stored: dict[str, Any])
     if len(kept) > 1:  # each sphere has its own: they fit the stored dimensions only
         kept = tuple(stored["distribution"])
     try:
-        return ProductSpace.parse(dims, distribution or as_text(kept))
+        return ProductSpace.parse(dims, as_text(kept) if distribution is None else distribution)
     except ConfigError as error:
         raise ConfigError(error.message, setting="distribution") from None

@@ -6,16 +6,27 @@ import os
 from pathlib import Path
 
 from sxvae.config import DataSettings
-from sxvae.errors import DataError
+from sxvae.errors import ConfigError, DataError
 from sxvae.kernels.cache_folder import user_cache
+from sxvae.user_paths import user_path
 
 
 def default_data_dir() -> Path:
-    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder."""
+    """The folder in the environment variable `SXVAE_DATA_DIR`, else the user's cache folder.
+
+    Raises:
+        ConfigError: if the home folder is needed and not known.
+    """
     named = os.environ.get("SXVAE_DATA_DIR")
     if named:
-        return Path(named)
-    return user_cache()
+        return user_path(named)
+    try:
+        return user_path(user_cache())
+    except ConfigError:
+        raise ConfigError(
+            "there is no home folder for data sets here: name a folder with --data-dir or "
+            "SXVAE_DATA_DIR"
+        ) from None
 
 
 def data_dir(settings: DataSettings) -> Path:

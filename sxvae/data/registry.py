@@ -13,6 +13,7 @@ from sxvae.data.sources.paths import is_path, load_path
 from sxvae.data.sources.static_mnist import load_static_mnist
 from sxvae.data.sources.torchvision_sets import load_torchvision_set
 from sxvae.errors import ConfigError, DataError
+from sxvae.user_paths import user_path
 from sxvae_runtime.levels import DoubtfulScaleError
 
 DATASETS: dict[str, Callable[[DataSettings], ImageData]] = {
@@ -125,7 +126,7 @@ def relocated(settings: DataSettings, data_dir: str | None = None) -> DataSettin
             is looked for in it.
     """
     if data_dir is not None:
-        folder = Path(data_dir).absolute()
+        folder = user_path(data_dir).absolute()
         if settings.content_sha256 is not None:
             moved = str(folder / Path(settings.dataset).name)
             return settings.model_copy(update={"dataset": moved})

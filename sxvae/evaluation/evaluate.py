@@ -19,7 +19,7 @@ from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 _BATCH = 100
-# A factor with a KL above this, in nats, counts as active.
+# `active_factors` counts the factors with a KL above this, in nats.
 ACTIVE_KL = 0.01
 
 
@@ -29,7 +29,8 @@ class Evaluation:
 
     Attributes:
         log_likelihood: the importance-weighted estimate [4], mean over the images.
-        log_likelihood_se: its standard error, the standard deviation over images / sqrt(images).
+        log_likelihood_se: its standard error, the standard deviation over images / sqrt(images);
+            None for a single image, whose spread is not known.
         elbo: reconstruction - kl, from the same posterior draws.
         reconstruction: E_q log p(x given z).
         kl: the sum of `kl_per_factor`.
@@ -38,7 +39,8 @@ class Evaluation:
             Euclidean factor.
         effective_sample_size: (sum of the importance weights)^2 / sum of their squares, from 1 to
             `samples`, mean over the images.
-        active_factors: how many factors have a KL above 0.01 nat.
+        active_factors: how many factors have a KL above 0.01 nat. That alone does not make a factor
+            carry information about the image: a posterior that is the same for all images has a KL.
         images: the number of images.
         samples: importance samples per image.
         seed: of the posterior draws.
@@ -50,7 +52,7 @@ class Evaluation:
     """
 
     log_likelihood: float
-    log_likelihood_se: float
+    log_likelihood_se: float | None
     elbo: float
     reconstruction: float
     kl: float
@@ -168,9 +170,9 @@ def _reporting(
     return lambda fraction: on_progress(batch.start + fraction * (batch.stop - batch.start), count)
 
 
-def _standard_error(values: Tensor) -> float:
-    """The standard error of the mean; 0 for a single value, whose spread is not known."""
-    return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
+def _standard_error(values: Tensor) -> float | None:
+    """The standard error of the mean; None for a single value, whose spread is not known."""
+    return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def _in_factor_order(model: ProductSpaceVAE, concentrations: list[float]) -> list[float | None]:

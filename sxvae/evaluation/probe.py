@@ -43,7 +43,8 @@ def probe(
         JSON-ready: "neighbours", "draws", "images", "classes" (their names, if they have names),
         and "accuracy": for each number of labels the
         accuracy with all coordinates ("joint"), its standard deviation over the draws
-        ("joint_sd"), and that with each factor's own ("per_factor").
+        ("joint_sd"; None where all training images are labelled, so that the draws do not
+        differ), and that with each factor's own ("per_factor").
 
     Raises:
         ConfigError: if the split is "train", of which the labelled images are.
@@ -82,7 +83,7 @@ def probe(
         joint, *per_factor = found.mean(axis=0).tolist()
         accuracy[str(number)] = {
             "joint": joint,
-            "joint_sd": float(found[:, 0].std(ddof=1)),
+            "joint_sd": float(found[:, 0].std(ddof=1)) if number < len(train) else None,
             "per_factor": per_factor,
         }
     about = {"neighbours": NEIGHBOURS, "draws": _DRAWS, "images": count, "accuracy": accuracy}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from sxvae.config import RunSettings
 from sxvae.devices import resolve_device
 from sxvae.errors import CheckpointError
+from sxvae.model_size import parameter_count
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.user_paths import user_path
 
 
 def load(
@@ -38,7 +41,7 @@ def load(
             device.
     """
     target = resolve_device(device)
-    checkpoint = read_checkpoint(Path(path))
+    checkpoint = read_checkpoint(user_path(path))
     model = model_of(checkpoint, encoder=encoder, decoder=decoder)
     return model.to(target).eval(), checkpoint.settings
 
@@ -51,6 +54,7 @@ def model_of(
     Raises:
         CheckpointError: if its tensors are not those of the model that its settings describe.
     """
+    _refuse_another_size(checkpoint)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are replaced below
         model = ProductSpaceVAE.from_settings(
             checkpoint.settings.model, encoder=encoder, decoder=decoder
@@ -65,12 +69,38 @@ def load_weights(model: ProductSpaceVAE, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: if the checkpoint's tensors are not those of such a model.
     """
+    arrays = checkpoint.part("model")
+    expected = model.state_dict()
+    for name, array in arrays.items():
+        own = expected.get(name)
+        if own is not None and (array.dtype.kind == "f") != own.is_floating_point():
+            raise CheckpointError(
+                f"{checkpoint.path}: model.{name} has the type {array.dtype}, and the model's is "
+                f"{str(own.dtype).removeprefix('torch.')}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise CheckpointError(
+                f"{checkpoint.path}: model.{name} has values that are not finite: the model's "
+                "weights have diverged"
+            )
     try:
-        model.load_state_dict(to_tensors(checkpoint.part("model")))
+        model.load_state_dict(to_tensors(arrays))
     except RuntimeError as error:
         raise CheckpointError(
             f"{checkpoint.path} does not hold the tensors of its own model: {error}"
         ) from error
+
+
+def _refuse_another_size(checkpoint: Checkpoint) -> None:
+    """Refuse settings of a larger model than the file holds, before that is allocated."""
+    settings = checkpoint.settings.model
+    held = sum(array.size for array in checkpoint.part("model").values())
+    described = parameter_count(settings)
+    if held != described and not settings.own_networks:
+        raise CheckpointError(
+            f"{checkpoint.path} does not hold the tensors of its own model: its settings describe "
+            f"{described:,} parameters, and it holds {held:,}"
+        )
 
 
 def to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:

@@ -28,7 +28,9 @@ from sxvae.plotting.images import circle_indices
 from sxvae.plotting.style import figure_bytes
 from sxvae.plotting.tiles import shows_channels
 from sxvae.runs.checkpoint import read_checkpoint
-from sxvae.runs.directory import RunDirectory, read_config
+from sxvae.runs.config_file import read_config
+from sxvae.runs.directory import RunDirectory
+from sxvae_runtime.text import printable
 
 # A figure whose SVG has more bytes than this is embedded as PNG, if that is smaller.
 _LARGEST_SVG = 150_000
@@ -96,20 +98,20 @@ def build_report(
     checkpoint = read_checkpoint(run.checkpoint())
     space = str(checkpoint.settings.model.space)
     parts = [
-        f"<h1>{html.escape(run.name)}</h1>",
-        f'<p class="about">{html.escape(space)}, trained on '
-        f"{html.escape(checkpoint.settings.data.dataset)}, started "
-        f"{html.escape(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
-        f"{html.escape(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
+        f"<h1>{_safe(run.name)}</h1>",
+        f'<p class="about">{_safe(space)}, trained on '
+        f"{_safe(checkpoint.settings.data.dataset)}, started "
+        f"{_safe(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
+        f"{_safe(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
         *_metrics_part(run),
         *_pictures_part(run, autoencoder, x, labels),
         "<h2>Settings</h2>",
         *(
-            f"<h3>{html.escape(name)}</h3>{_table(config[name])}"
+            f"<h3>{_safe(name)}</h3>{_table(config[name])}"
             for name in ("model", "data", "training")
         ),
     ]
-    return _PAGE.substitute(title=html.escape(run.name), content="\n".join(parts))
+    return _PAGE.substitute(title=_safe(run.name), content="\n".join(parts))
 
 
 def training_figure(run: RunDirectory) -> Figure:
@@ -209,13 +211,20 @@ def _picture(title: str, caption: str, figure: Figure) -> list[str]:
 def _table(values: Mapping[str, Any]) -> str:
     rows = []
     for key, value in values.items():
-        name, shown = html.escape(_name(key)), html.escape(_text(value))
+        name, shown = _safe(_name(key)), _safe(_text(value))
         rows.append(f"<tr><th>{name}</th><td>{shown}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
+def _safe(text: str) -> str:
+    """Text of a file, fit for the page: no markup, and no characters that reverse a line."""
+    return html.escape(printable(text))
+
+
 def _name(key: str) -> str:
     """A key of a JSON file as words: "val_elbo" becomes "val ELBO"."""
+    if key == "active_factors":
+        return "factors with a KL above 0.01 nat"
     words = key.replace("log_likelihood", "log-likelihood").split("_")
     return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in words)
 

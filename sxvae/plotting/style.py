@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from sxvae.errors import ConfigError
 from sxvae.io.atomic import write_atomically
+from sxvae.user_paths import user_path
 from sxvae_runtime.pictures import SOFTWARE
 
 _Parameters = ParamSpec("_Parameters")
@@ -128,5 +129,5 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         ConfigError: if the suffix names none.
         OutputError: if the file can't be written.
     """
-    target = Path(path)
+    target = user_path(path)
     write_atomically(target, figure_bytes(figure, file_format(target)))

@@ -4,7 +4,8 @@ Nothing here needs PyTorch: tensors come and go as NumPy arrays.
 
 The metadata key `sxvae` holds JSON with `format_version`, `settings`, `kind`, `epoch`, `metrics`,
 `versions`, in `last` also `state`, and `sha256`: the hash of everything else in the file, because
-safetensors itself has no checksum.
+safetensors itself has no checksum. The checksum proves that a file is whole, not that it is honest,
+so every key that is read has its type checked.
 """
 
 from __future__ import annotations
@@ -14,19 +15,40 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sxvae.config import RunSettings
 from sxvae.errors import CheckpointError, ConfigError
 from sxvae.io.atomic import write_atomically
+from sxvae.runs.config_file import Version
 from sxvae.runs.formats import FORMAT_VERSION, Arrays, to_present_format
+from sxvae.setting_types import NotNegative
+from sxvae.settings import Settings
+from sxvae_runtime.safetensors_header import check_header
+from sxvae_runtime.strict_json import parse_json
 
 _KEY = "sxvae"
+
+Metrics = dict[str, float | tuple[float, ...]]
+
+
+class _Metadata(Settings):
+    """The types of a checkpoint's metadata; the settings and the state have readers of their own.
+
+    A file of an older version may lack what has a default here.
+    """
+
+    sha256: Annotated[str, Field(max_length=64)]
+    kind: Literal["best", "last"] | None = None
+    epoch: NotNegative | None = None
+    metrics: Metrics | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,10 +110,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     try:
+        check_header(path)
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        *(SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, MemoryError),
+    ) as error:
         raise CheckpointError(
             f"{path} is no readable safetensors file, so damaged or not a checkpoint ({error})"
         ) from error
@@ -114,18 +139,24 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
-    damaged = CheckpointError(f"{path} is damaged: its metadata can't be read; take another copy")
     try:
-        metadata = json.loads(text)
-    except ValueError:
-        raise damaged from None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("format_version"), int):
-        raise damaged
-    if metadata["format_version"] > FORMAT_VERSION:
+        metadata = parse_json(text)
+        if not isinstance(metadata, dict):
+            raise ValueError("holds no named values")
+    except ValueError as error:
         raise CheckpointError(
-            f"{path} has format {metadata['format_version']}, and this sxvae reads formats up to "
-            f"{FORMAT_VERSION}: install a newer sxvae"
-        )
+            f"{path} is damaged: its metadata {error}; take another copy"
+        ) from None
+    try:
+        version = Version.read(metadata).format_version
+        if version > FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path} has format {version}, and this sxvae reads formats up to "
+                f"{FORMAT_VERSION}: install a newer sxvae"
+            )
+        _Metadata.read(metadata)
+    except ConfigError as error:
+        raise CheckpointError(f"{path} has metadata that can't be used: {error}") from error
     return metadata
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from sxvae.io.folders import put_in_place, refuse_dangling_links, refuse_folder,
 from sxvae.runs.directory import RunDirectory, is_run
 from sxvae.runs.lock import RunLock, locked, refuse_locked
 from sxvae_runtime.files.staging import Staging
+from sxvae_runtime.text import printable, shown
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,15 @@ def refuse_name(runs_dir: Path, name: str, force: bool) -> None:
         ConfigError: if it is not a plain file name.
         OutputError: if it exists and may not be replaced, or is being written.
     """
-    if not name or name != Path(name).name or name.startswith(".") or len(name.encode()) > 200:
+    if not name or name != Path(name).name or name.startswith(".") or len(os.fsencode(name)) > 200:
         raise ConfigError(
-            f"{name!r} is no name for a run: it has at most 200 bytes, no slash and no leading dot"
+            f"{shown(name)} is no name for a run: it has at most 200 bytes, no slash and no "
+            "leading dot"
+        )
+    if printable(name) != name:
+        raise ConfigError(
+            f"{shown(name)} is no name for a run: it has characters that are not text, which could "
+            "steer a terminal"
         )
     path = runs_dir / name
     refuse_folder(path, force, is_run)

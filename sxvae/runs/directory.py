@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 from sxvae.config import RunSettings
 from sxvae.errors import CheckpointError, ConfigError
 from sxvae.io.atomic import write_atomically, writing
+from sxvae.runs.config_file import CONFIG_VERSION, read_config
 from sxvae.runs.lock import RunLock
 from sxvae_runtime.files.staging import clear_leftovers, complete_replacements
 
-CONFIG_VERSION = 1
+_logger = logging.getLogger("sxvae.runs")
 
 
 @dataclass(frozen=True)
@@ -207,45 +209,29 @@ def is_run(path: Path) -> bool:
     return True
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The content of a config.json, checked to be one of ours.
-
-    Raises:
-        ConfigError: if it is missing, not JSON, not ours, or of a newer format.
-    """
-    if not path.parent.exists():
-        complete_replacements(path.parent.parent)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read ({error.strerror})") from error
-    except (ValueError, RecursionError):
-        raise ConfigError(f"{path} is not JSON") from None
-    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
-        raise ConfigError(f"{path} is not a config.json of sxvae")
-    if content["format_version"] > CONFIG_VERSION:
-        raise ConfigError(f"{path} was written by a newer sxvae: install that")
-    try:
-        RunSettings.read(content)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return content
-
-
 def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:
     """A run by its path, or by its name under `runs_dir`.
+
+    A run's name wins over a file or folder of that name that is no run. Of two runs the one that
+    the path names is taken, and that is said.
 
     Raises:
         CheckpointError: if there is none.
     """
-    for path in (Path(run), runs_dir / run):
+    paths = (Path(run), runs_dir / run)
+    for path in paths:
         if not path.exists():
             complete_replacements(path.parent)
-        if (path / "config.json").is_file():
-            return RunDirectory(path)
-    raise CheckpointError(
-        f"there is no checkpoint or run {run}, nor a run of that name under {runs_dir}"
-    )
+    found = [path for path in paths if (path / "config.json").is_file()]
+    if not found:
+        raise CheckpointError(
+            f"there is no checkpoint or run {run}, nor a run of that name under {runs_dir}"
+        )
+    if len(found) > 1 and not found[0].samefile(found[1]):
+        _logger.warning(
+            "%s and %s are both runs: the first is taken", *(p.absolute() for p in found)
+        )
+    return RunDirectory(found[0])
 
 
 def newest_run(runs_dir: Path) -> RunDirectory:
@@ -275,8 +261,14 @@ def find_checkpoint(target: str | Path | None, runs_dir: Path) -> Path:
     path = Path(target)
     if not path.parent.exists():
         complete_replacements(path.parent.parent)
-    if path.is_file():
+    is_checkpoint = path.suffix == ".safetensors"
+    if path.is_file() and (is_checkpoint or not is_run_name(target, runs_dir)):
         return path
-    if path.suffix == ".safetensors":
+    if is_checkpoint:
         raise CheckpointError(f"there is no checkpoint at {path}")
     return find_run(target, runs_dir).checkpoint()
+
+
+def is_run_name(target: str | Path, runs_dir: Path) -> bool:
+    """Whether there is a run of that name under `runs_dir`."""
+    return str(target) == Path(target).name and (runs_dir / target / "config.json").is_file()

@@ -31,11 +31,16 @@ def to_present_format(tensors: Arrays, format_version: int) -> Arrays:
         format_version: of the file, at most `FORMAT_VERSION`.
 
     Raises:
-        CheckpointError: if the optimiser's state is not that of the model's head.
+        CheckpointError: if the tensors are not those of the old format.
     """
-    if format_version == 1:
+    if format_version != 1:
+        return tensors
+    try:
         return _from_format_1(tensors)
-    return tensors
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"its tensors are not those of a checkpoint of format 1 ({error})"
+        ) from error
 
 
 def _from_format_1(tensors: Arrays) -> Arrays:

@@ -16,13 +16,15 @@ from sxvae.models.loading import load_weights, model_of
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.runs.config_file import read_config
 from sxvae.runs.creating import new_run
-from sxvae.runs.directory import RunDirectory, find_run, read_config
+from sxvae.runs.directory import RunDirectory, find_run
 from sxvae.runs.lock import locked
 from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
 from sxvae.training.state import TrainingState
 from sxvae.training.tensorboard import require_tensorboard
+from sxvae.user_paths import user_path
 from sxvae_runtime.files.staging import clear_leftovers
 
 __all__ = ["Callbacks", "Run", "fit", "initial_model", "resume"]
@@ -107,7 +109,7 @@ def fit(
     callbacks = callbacks or Callbacks()
     given = config.model_dump(exclude_defaults=True) if given is None else given
     with (
-        new_run(Path(runs_dir), name, settings, force) as new,
+        new_run(user_path(runs_dir), name, settings, force) as new,
         threads_set(threads) as in_force,
     ):
         run = new.directory
@@ -156,7 +158,7 @@ def resume(
         OutputError: if another process writes the run, a file can't be written, or the run is moved
             or deleted while it trains.
     """
-    directory = find_run(run, Path(runs_dir))
+    directory = find_run(user_path(run), user_path(runs_dir))
     for folder in (directory.path.parent, directory.path):
         clear_leftovers(folder)
     found = _Found.read(directory, epochs)
@@ -284,5 +286,5 @@ def _with_epochs(settings: RunSettings, epochs: int) -> RunSettings:
     planned = settings.training.epochs
     if epochs < planned:
         raise ConfigError(f"the run is to have {planned} epochs: --epochs can only extend it")
-    training = TrainingSettings.read({**settings.training.model_dump(), "epochs": epochs})
+    training = TrainingSettings(**{**settings.training.model_dump(), "epochs": epochs})
     return settings.model_copy(update={"training": training})

@@ -37,6 +37,7 @@ from sxvae.training.restarts import (
 )
 from sxvae.training.schedules import learning_rate
 from sxvae.training.state import Snapshot, TrainingState, restore_tensors, training_tensors
+from sxvae.training.stored_tensors import check_training_tensors
 from sxvae.training.tensorboard import metrics_log
 from sxvae.training.validation import validate
 
@@ -224,8 +225,13 @@ class Trainer:
         self.checkpoints.write_last(self._good, staged)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from the state that `save` wrote."""
+        """Continue from the state that `save` wrote.
+
+        Raises:
+            CheckpointError: if it is not the state of such a training.
+        """
         self._good = self.checkpoints.written = Snapshot.read(checkpoint)
+        check_training_tensors(checkpoint, self.model, self.device)
         self._restore(self._good)
 
     def _snapshot(self) -> Snapshot:

@@ -5,18 +5,45 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from sxvae.errors import CheckpointError
+from sxvae.devices import MOST_THREADS
+from sxvae.errors import CheckpointError, ConfigError
 from sxvae.models.loading import to_arrays, to_tensors
 from sxvae.models.vae import ProductSpaceVAE
 from sxvae.runs.checkpoint import Checkpoint
 from sxvae.runs.formats import Arrays
+from sxvae.setting_types import NotNegative, Positive
+from sxvae.settings import Settings
 from sxvae.training.early_stopping import EarlyStopping
+
+
+class _StoredStopping(Settings):
+    """The types and bounds of `EarlyStopping` in a file."""
+
+    burn_in: NotNegative
+    look_ahead: Positive
+    min_improvement: Annotated[float, Field(ge=0)]
+    best_elbo: float | None = None
+    best_epoch: Positive | None = None
+    reference: float | None = None
+    waited: NotNegative = 0
+    validated: NotNegative | None = None  # version 0.1 did not store it
+
+
+class _StoredState(Settings):
+    """The types and bounds of a training's state in a file."""
+
+    epoch: NotNegative
+    restarts: NotNegative = 0
+    stopped_early: bool
+    early_stopping: _StoredStopping
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
 
 
 @dataclass(frozen=True)
@@ -60,26 +87,23 @@ class TrainingState:
         """The state that a checkpoint holds.
 
         Raises:
-            CheckpointError: if it holds none, as `best` does, or it is damaged.
+            CheckpointError: if it holds none, as `best` does, or one that can't be.
         """
-        state = checkpoint.metadata.get("state")
-        if not isinstance(state, dict):
+        stored = checkpoint.metadata.get("state")
+        if stored is None:
             raise CheckpointError(
                 f"{checkpoint.path} holds a model, but not the state of its training"
             )
         try:
-            epoch = int(state["epoch"])
-            return cls(
-                epoch,
-                int(state.get("restarts", 0)),
-                state["threads"],
-                _early_stopping({"validated": epoch, **state["early_stopping"]}),
-                checkpoint.metadata.get("metrics"),
-            )
-        except (LookupError, TypeError, ValueError) as error:
+            state = _StoredState.read(stored)
+            stopping = _early_stopping(state)
+            _refuse_contradictions(state, stopping, checkpoint)
+        except ConfigError as error:
             raise CheckpointError(
-                f"the state of training in {checkpoint.path} can't be read ({error!r})"
+                f"the state of training in {checkpoint.path} can't be used: {error}"
             ) from error
+        metrics = checkpoint.metadata.get("metrics")
+        return cls(state.epoch, state.restarts, state.threads, stopping, metrics)
 
 
 @dataclass(frozen=True)
@@ -129,8 +153,9 @@ def restore_tensors(
     """Restore what `training_tensors` captured, the random number generators too."""
     parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "optimizer": {}, "rng": {}}
     for name, array in tensors.items():
-        part, rest = name.split(".", 1)
-        parts[part][rest] = array
+        part, _, rest = name.partition(".")
+        if part in parts:  # a newer version may store more
+            parts[part][rest] = array
     model.load_state_dict(to_tensors(parts["model"]))
     _restore_optimizer(optimizer, parts["optimizer"])
     generators = to_tensors(parts["rng"])
@@ -139,9 +164,41 @@ def restore_tensors(
         torch.cuda.set_rng_state(generators["cuda"], device)
 
 
-def _early_stopping(stored: Mapping[str, Any]) -> EarlyStopping:
-    known = {field.name for field in dataclasses.fields(EarlyStopping)}
-    return EarlyStopping(**{key: value for key, value in stored.items() if key in known})
+def _early_stopping(state: _StoredState) -> EarlyStopping:
+    stored = state.early_stopping
+    validated = state.epoch if stored.validated is None else stored.validated
+    return EarlyStopping(**{**stored.model_dump(), "validated": validated})
+
+
+def _refuse_contradictions(
+    state: _StoredState, stopping: EarlyStopping, checkpoint: Checkpoint
+) -> None:
+    """Refuse a state that no training with the checkpoint's settings has been in.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    training = checkpoint.settings.training
+    for key, value, largest in (
+        ("epoch", state.epoch, training.epochs),
+        ("early_stopping.best_epoch", stopping.best_epoch or 0, state.epoch),
+        ("early_stopping.validated", stopping.validated, state.epoch),
+        ("early_stopping.waited", stopping.waited, state.epoch),
+    ):
+        if value > largest:
+            raise ConfigError(f"must be at most {largest}", setting=key, found=str(value))
+    for key in ("burn_in", "look_ahead", "min_improvement"):
+        value, expected = getattr(stopping, key), getattr(training, key)
+        if value != expected:
+            raise ConfigError(
+                f"must be {expected}, as the run's settings say",
+                setting=f"early_stopping.{key}",
+                found=str(value),
+            )
+    if (stopping.best_elbo is None) != (stopping.best_epoch is None):
+        raise ConfigError("an epoch and its ELBO go together", setting="early_stopping.best_epoch")
+    if state.stopped_early != stopping.should_stop:
+        raise ConfigError("it contradicts early_stopping", setting="stopped_early")
 
 
 def _optimizer_arrays(optimizer: torch.optim.Optimizer) -> Arrays:

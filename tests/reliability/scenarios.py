@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sxvae.errors import SxvaeError
 from sxvae.runs.checkpoint import read_checkpoint
-from sxvae.runs.directory import RunDirectory, is_run, read_config
+from sxvae.runs.config_file import read_config
+from sxvae.runs.directory import RunDirectory, is_run
 from tests.reliability.harness import Harness, Outcome
 from tests.reliability.trees import Tree, differences, tree
 from tests.reliability.warm import TRAINING, write_images

@@ -87,7 +87,7 @@ def test_eval_draws_the_same_whatever_memory_it_may_take(cli: Cli, trained: Path
         assert little[name] == pytest.approx(much[name], rel=1e-4)
     for bad in ("0", "-5", "1.5", "1GiB", ""):
         refusal = cli("eval", trained, *quick, "--memory", bad, code=2).stderr
-        assert "Invalid value for '--memory'" in refusal
+        assert f"sxvae eval: --memory {bad or repr(bad)}: must be " in refusal
         assert "Traceback" not in refusal
 
 

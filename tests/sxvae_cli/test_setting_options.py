@@ -16,7 +16,7 @@ from sxvae_cli.setting_options import flag, with_settings
 
 
 def _read_pair(value: object) -> object:
-    return tuple(value.split("x")) if isinstance(value, str) else value
+    return tuple(map(int, value.split("x"))) if isinstance(value, str) else value
 
 
 class _Toy(Settings):
@@ -87,7 +87,7 @@ def test_flags() -> None:
 
 
 def test_an_error_carries_the_name_of_its_setting() -> None:
-    with pytest.raises(ConfigError, match="noise_level: input should be a valid number") as caught:
+    with pytest.raises(ConfigError, match="noise_level: must be a number, not 'much'") as caught:
         _Toy.read({"noise_level": "much"})
     assert caught.value.setting == "noise_level"
-    assert caught.value.message.startswith("input should be")
+    assert caught.value.message.startswith("must be")

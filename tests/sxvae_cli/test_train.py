@@ -190,16 +190,24 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--z-dims", ""), 2, "--z-dims: a product space needs at least one dimension"),
-        (("--z-dims", "0,4"), 2, "--z-dims: a factor has dimension 1 or more, not 0"),
-        (("--z-dims", "a,b"), 2, "--z-dims: 'a,b' is not a list of dimensions"),
-        (("--z-dims", "-1"), 2, "--z-dims: a factor has dimension 1 or more, not -1"),
-        (("--distribution", "gauss"), 2, "--distribution: the distribution 'gauss' is not known"),
-        (("--distribution", "vmf,vmf,vmf"), 2, "--distribution: 3 distributions do not fit 2"),
-        (("--h-dims", "256,,2"), 2, "--h-dims: '256,,2' is not a list of widths"),
-        (("--epochs", "0"), 2, "epochs: input should be greater than 0"),
+        (("--z-dims", ""), 2, "--z-dims '': a product space needs at least one dimension"),
+        (("--z-dims", "0,4"), 2, "--z-dims 0,4: a factor has dimension 1 or more, not 0"),
+        (("--z-dims", "a,b"), 2, "--z-dims a,b: 'a,b' is not a list of dimensions"),
+        (("--z-dims", "-1"), 2, "--z-dims -1: a factor has dimension 1 or more, not -1"),
+        (
+            ("--distribution", "gauss"),
+            2,
+            "--distribution gauss: the distribution 'gauss' is not known",
+        ),
+        (
+            ("--distribution", "vmf,vmf,vmf"),
+            2,
+            "--distribution vmf,vmf,vmf: 3 distributions do not fit 2",
+        ),
+        (("--h-dims", "256,,2"), 2, "--h-dims 256,,2: must be a list of widths"),
+        (("--epochs", "0"), 2, "--epochs 0: must be at least 1; see sxvae train --help"),
         (("--epochs", "ten"), 2, "--epochs"),
-        (("--lr", "nan"), 2, "lr: input should be a finite number"),
+        (("--lr", "nan"), 2, "--lr nan: must be a finite number; see sxvae train --help"),
         (("--threads", "0"), 2, "--threads"),
         (("--device", "tpu"), 2, "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (("--dataset", "imagenet"), 2, "no data set 'imagenet'; choose from digits, mnist"),
@@ -208,7 +216,7 @@ def test_ten_kills_do_not_change_a_bit(cli: Cli, tmp_path: Path) -> None:
         (("--resume", "none"), 1, "there is no checkpoint or run none"),
         (("--resume", "none", "--lr", "1"), 2, "--lr can't stand beside --resume"),
         (("--binarization", "none"), 1, "not binary"),
-        (("--z-dims", "4_4"), 2, "--z-dims: '4_4' is not a list"),
+        (("--z-dims", "4_4"), 2, "--z-dims 4_4: '4_4' is not a list"),
         (("--name", "a" * 300), 2, "no name for a run"),
         (("--nonsense",), 2, "No such option"),
     ],
@@ -227,14 +235,14 @@ def test_a_config_that_is_not_ours(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     for content, sentence in (
         ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "is nested too deeply"),
         ("{}", "not a config.json of sxvae"),
         ('{"format_version": 99}', "written by a newer sxvae"),
         ('{"format_version": 1, "model": {}, "data": {}}', "input_shape is missing"),
         (
             '{"format_version": 1, "model": {"input_shape": [1, 8, 8]}, "data": {}, '
             '"training": {"epochs": "x"}}',
-            "epochs: input should be a valid integer",
+            "training.epochs: must be a whole number",
         ),
     ):
         file.write_text(content)

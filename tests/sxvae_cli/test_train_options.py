@@ -136,30 +136,33 @@ def test_models_of_all_kinds(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--covariance", "full"), "--covariance: only normal factors have one"),
+        (("--covariance", "full"), "--covariance full: only normal factors have one"),
         (
             ("--learn-radius", "--distribution", "normal"),
             "--learn-radius: only spheres have a radius",
         ),
-        (("--gaussian-scale", "0.1"), "--gaussian-scale: a bernoulli likelihood has no scale"),
-        (("--likelihood", "gaussian", "--gaussian-scale", "wide"), "neither a number nor learned"),
+        (("--gaussian-scale", "0.1"), "--gaussian-scale 0.1: a bernoulli likelihood has no scale"),
+        (
+            ("--likelihood", "gaussian", "--gaussian-scale", "wide"),
+            "--gaussian-scale wide: must be a number or learned",
+        ),
         (
             ("--likelihood", "gaussian", "--gaussian-scale", "0.001"),
-            "--gaussian-scale: input should be",
+            "--gaussian-scale 0.001: must be at least 0.01",
         ),
         (
             ("--likelihood", "gaussian", "--binarization", "dynamic"),
-            "--binarization: only a Bernoulli likelihood",
+            "--binarization dynamic: only a Bernoulli likelihood",
         ),
         (
             ("--kl-target", "1", "--train-samples", "3"),
-            "--kl-target: the importance-weighted bound has no KL",
+            "--kl-target 1.0: the importance-weighted bound has no KL",
         ),
-        (("--encoder", "cnn", "--decoder", "cnn", "--h-dims", "7"), "--h-dims: convolutional"),
-        (("--image-size", "a"), "--image-size: 'a' is not a size"),
+        (("--encoder", "cnn", "--decoder", "cnn", "--h-dims", "7"), "--h-dims 7: convolutional"),
+        (("--image-size", "a"), "--image-size a: must be a size"),
         (("--lr-schedule", "step"), "Invalid value for '--lr-schedule': 'step' is not one of"),
-        (("--max-restarts", "-1"), "--max-restarts: input should be greater than or equal to 0"),
-        (("--save-every", "0"), "--save-every: input should be greater than 0"),
+        (("--max-restarts", "-1"), "--max-restarts -1: must be at least 0"),
+        (("--save-every", "0"), "--save-every 0: must be at least 1"),
     ],
 )
 def test_options_that_contradict_each_other(
@@ -180,14 +183,12 @@ def test_errors_name_options_and_leave_paths_alone(cli: Cli, tmp_path: Path) -> 
     np.save(folder / "z_dims.npy", np.random.default_rng(0).random((30, 1, 4, 4)))
     data = ("--dataset", folder / "z_dims.npy")
     done = cli("train", *data, "--image-size", "8", code=2)
-    assert f"--image-size: only image files in a folder are resized, and {folder}" in done.stderr
+    assert f"--image-size 8: only image files in a folder are resized, and {folder}" in done.stderr
     done = cli("train", *data, "--data-dir", folder, code=2)
-    assert f"--data-dir: it is for data sets with a name, and {folder}" in done.stderr
-    assert (
-        "--batch-size: input should be greater" in cli("train", "--batch-size", "0", code=2).stderr
-    )
+    assert f"--data-dir {folder}: it is for data sets with a name, and {folder}" in done.stderr
+    assert "--batch-size 0: must be at least 1" in cli("train", "--batch-size", "0", code=2).stderr
     config.write_text('{"format_version": 1, "model": {"input_shape": [1]}, "data": {}}')
-    assert f"{config}: input_shape" in cli("train", "--config", config, code=2).stderr
+    assert f"{config}: model.input_shape" in cli("train", "--config", config, code=2).stderr
 
 
 def test_convolutions_take_sizes_divisible_by_4_and_each_side_for_itself(
@@ -229,7 +230,7 @@ def test_options_replace_what_a_config_has_for_something_else(cli: Cli, tmp_path
     assert not (tmp_path / "runs" / "b" / "tensorboard").exists()
     config.write_text(config.read_text().replace('"epochs": 1', '"epochs": "many"'))
     done = cli("train", "--config", config, "--name", "c", code=2)
-    assert f"{config}: epochs: input should be a valid integer" in done.stderr
+    assert f"{config}: training.epochs: must be a whole number" in done.stderr
     remark = cli("train", *QUICK[:-1], "--kl-warmup", "6", "--h-dims", "8").stderr
     assert "the KL's weight ends at 0.33 of 1" in remark
 

@@ -17,7 +17,10 @@ from sxvae_cli.console import print_line, say
 def encode(
     checkpoint: options.Checkpoint = None,
     out: Annotated[
-        Path, typer.Option(help="The file to write: .npz, .safetensors or .csv.")
+        Path,
+        typer.Option(
+            help="The file to write: .npz, .safetensors or .csv.", callback=options.expanded
+        ),
     ] = Path("embeddings.npz"),
     split: Annotated[SplitName, typer.Option(help="Split of the data set.")] = "test",
     samples: Annotated[

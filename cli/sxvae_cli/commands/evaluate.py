@@ -15,6 +15,7 @@ from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import as_clock, print_json, remarks, say
 from sxvae_cli.metrics_table import print_metrics
+from sxvae_runtime.command_line.streams import is_live_terminal
 
 # An evaluation that takes longer says in a log how far it is.
 _SECONDS_BETWEEN_LINES = 30.0
@@ -97,7 +98,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[float, int], None]]:
     """Show a bar on a terminal, and a line every half minute in a log."""
     if quiet:
         yield lambda done, images: None
-    elif not remarks.is_terminal:
+    elif not is_live_terminal():
         yield _lines()
     else:
         with Progress(console=remarks) as progress:

@@ -29,13 +29,17 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The folder of --onnx to write.", show_default="onnx beside the checkpoint"
+            help="The folder of --onnx to write.",
+            show_default="onnx beside the checkpoint",
+            callback=options.expanded,
         ),
     ] = None,
     triton: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write a Triton model repository, with or without --onnx."
+            metavar="DIR",
+            help="Write a Triton model repository, with or without --onnx.",
+            callback=options.expanded,
         ),
     ] = None,
     web: Annotated[
@@ -43,6 +47,7 @@ def export(
         typer.Option(
             metavar="DIR",
             help="Write the explorer, a page with a bundle beside it, with or without --onnx.",
+            callback=options.expanded,
         ),
     ] = None,
     quantize: Annotated[

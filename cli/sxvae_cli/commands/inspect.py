@@ -10,19 +10,25 @@ import typer
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
 from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
+from sxvae_cli.sources import is_bundle_target
 from sxvae_runtime.command_line.commands.inspect import inspect as inspect_bundle
 from sxvae_runtime.command_line.commands.inspect import show
-from sxvae_runtime.manifest import MANIFEST
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(help="A checkpoint, a run's folder or name, or a bundle.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint, a run's folder or name, or a bundle.",
+            callback=options.expanded_text,
+        ),
+    ],
     runs_dir: options.RunsDir = options.DEFAULT_RUNS_DIR,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Show what a checkpoint or a bundle holds, its checksums verified. Needs no PyTorch."""
-    if (Path(path) / MANIFEST).is_file():
+    if is_bundle_target(path, runs_dir):
         inspect_bundle(Path(path), json)
     else:
         checkpoint = read_checkpoint(find_checkpoint(path, runs_dir))

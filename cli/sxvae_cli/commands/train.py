@@ -12,15 +12,17 @@ import typer
 
 from sxvae.config import RunSettings, TrainingSettings
 from sxvae.errors import ConfigError, TrainingInterrupted
+from sxvae.runs.config_file import read_config
 from sxvae.runs.creating import refuse_name
-from sxvae.runs.directory import find_run, read_config
+from sxvae.runs.directory import find_run
 from sxvae.settings import RUN
 from sxvae_cli import options
-from sxvae_cli.console import print_json, print_line, remarks, say
+from sxvae_cli.console import print_json, print_line, say
 from sxvae_cli.metrics_table import print_metrics
 from sxvae_cli.setting_options import flag, with_settings
 from sxvae_cli.training_settings import settings_of
 from sxvae_runtime.command_line.application import InterruptedCommandError
+from sxvae_runtime.command_line.streams import is_live_terminal
 
 if TYPE_CHECKING:
     from sxvae.training.fit import Callbacks, Run
@@ -31,12 +33,16 @@ _Config = Annotated[
     typer.Option(
         help="Take the settings of this config.json; options given beside it replace them.",
         rich_help_panel=RUN,
+        callback=options.expanded,
     ),
 ]
 _Resume = Annotated[
     str | None,
     typer.Option(
-        metavar="RUN", help="Resume a run, named by its folder or name.", rich_help_panel=RUN
+        metavar="RUN",
+        help="Resume a run, named by its folder or name.",
+        rich_help_panel=RUN,
+        callback=options.expanded_text,
     ),
 ]
 _Name = Annotated[
@@ -189,7 +195,7 @@ def _callbacks(quiet: bool) -> contextlib.AbstractContextManager[Callbacks]:
 
     if quiet:
         return contextlib.nullcontext(Callbacks())
-    return LiveProgress() if remarks.is_terminal else contextlib.nullcontext(PlainProgress())
+    return LiveProgress() if is_live_terminal() else contextlib.nullcontext(PlainProgress())
 
 
 def _print(run: Run, json: bool, quiet: bool) -> None:

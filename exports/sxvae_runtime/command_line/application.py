@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import logging
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -10,7 +11,12 @@ import typer
 
 from sxvae_runtime.command_line import options
 from sxvae_runtime.command_line.console import say
+from sxvae_runtime.command_line.streams import drop_output, write_what_can_be_encoded
 from sxvae_runtime.errors import MissingPackageError, RuntimeBundleError, SettingError
+from sxvae_runtime.requirements import requirement
+from sxvae_runtime.text import printable
+
+_LONGEST_VALUE = 80
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,9 +57,8 @@ def run_application(
     """
     wrong_usage = (SettingError, MissingPackageError, *wrong_usage)
     failures = (RuntimeBundleError, *failures)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without "±" still gets its numbers
+    write_what_can_be_encoded()
+    _escape_remarks_of_libraries()
     try:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
@@ -62,6 +67,10 @@ def run_application(
     except InterruptedCommandError as interruption:
         say(str(interruption))
         return INTERRUPTED
+    except BrokenPipeError as error:  # as by `| head`, which has what it wants
+        _print_traceback(error)
+        drop_output()
+        return FAILED
     except wrong_usage as error:
         return _report_expected(error, name, WRONG_USAGE)
     except failures as error:
@@ -75,15 +84,49 @@ def run_application(
     return code if isinstance(code, int) else DONE
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Writes remarks on one line, without what could steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The remark's text."""
+        return printable(super().format(record))
+
+
+def _escape_remarks_of_libraries() -> None:
+    """Remarks that no program has asked for go to stderr, and they may name files."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_PrintableFormatter())
+
+
 def _report_usage(problem: BaseException, name: str) -> int:
     """Typer's own complaint as one line, with where to read more."""
     context = getattr(problem, "ctx", None)
     command = context.command_path if context is not None else name
-    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    message = _about_an_option(problem)
+    if message is None:
+        message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
     if message:  # without arguments the help has been printed already
-        message = message.replace("Value error, ", "").rstrip(".")
+        message = _one_line(message).replace("Value error, ", "").rstrip(".")
         say(f"{command}: {message}; see {command} --help")
     return WRONG_USAGE
+
+
+def _about_an_option(problem: BaseException) -> str | None:
+    """What is wrong with an option's value, in our words; None where that is not the problem."""
+    cause = problem.__cause__
+    option = next(iter(getattr(getattr(problem, "param", None), "opts", ())), None)
+    complaints = getattr(cause, "errors", None)  # pydantic's, which Typer reads values with
+    if option is None or complaints is None:
+        return None
+    complaint = complaints()[0]
+    needed = requirement(complaint)
+    return None if needed is None else f"{option} {typed(complaint['input'])}: {needed}"
+
+
+def typed(value: object) -> str:
+    """A value as it would be typed, cut if it is long."""
+    text = shlex.quote(printable(str(value)))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _report_expected(error: Exception, name: str, code: int) -> int:
@@ -96,6 +139,7 @@ def _report_unexpected(error: Exception, name: str) -> int:
     _print_traceback(error)
     if isinstance(error, OSError) and error.filename is None:
         say(f"{name}: the output can't be written ({error.strerror or _one_line(str(error))})")
+        drop_output()
     else:
         kind = type(error).__name__
         say(f"{name}: unexpected {kind}: {_one_line(str(error))}; --debug shows where it arose")

@@ -55,7 +55,7 @@ def test_limit_and_split(model: ProductSpaceVAE, data: ImageData) -> None:
     assert metrics.images == 120
     assert seen == [(100, 120), (120, 120)]
     assert evaluate(model, data, samples=2, limit=10_000).images == 250
-    assert evaluate(model, data, samples=2, limit=1).log_likelihood_se == 0
+    assert evaluate(model, data, samples=2, limit=1).log_likelihood_se is None
 
 
 def test_the_standard_error_is_that_of_the_mean(model: ProductSpaceVAE, data: ImageData) -> None:

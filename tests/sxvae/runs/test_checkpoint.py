@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from sxvae.errors import CheckpointError
-from sxvae.runs.checkpoint import read_checkpoint, write_checkpoint
+from sxvae.runs.checkpoint import _digest, read_checkpoint, write_checkpoint
 from sxvae.runs.formats import FORMAT_VERSION
 
 SETTINGS: dict[str, Any] = {
@@ -104,6 +104,57 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
     foreign.write_text("not even safetensors")
     with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
         read_checkpoint(foreign)
+
+
+def test_a_file_that_names_a_tensor_twice_is_refused(small: bytes, tmp_path: Path) -> None:
+    """The library would take one of the two, with a right checksum."""
+    path = tmp_path / "x.safetensors"
+    start = small.index(b'"model.a":')
+    entry = small[start : small.index(b"}", start) + 1]
+    header = small[8 : 8 + int.from_bytes(small[:8], "little")].rstrip()
+    twice = header[:-1] + b"," + entry + b"}"
+    path.write_bytes(len(twice).to_bytes(8, "little") + twice + small[8 + len(header) :].lstrip())
+    with pytest.raises(CheckpointError, match=r"has the key 'model\.a' twice"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        ({"epoch": "7"}, "epoch: must be a whole number, not '7'"),
+        ({"kind": "middle"}, "kind: must be 'best' or 'last', not 'middle'"),
+        ({"metrics": [1]}, "metrics: must be named values, not [1]"),
+        ({"versions": {"torch": 2}}, "versions: must be a text, not 2"),
+        ({"format_version": True}, "format_version: must be a whole number, not True"),
+        ({"format_version": -1}, "format_version: must be at least 1, not -1"),
+        ({"settings": []}, "settings are named values, not []"),
+        ({"settings": {**SETTINGS, "data": None}}, "data: settings are named values, not None"),
+        ({"settings": {**SETTINGS, "data": {"dataset": "a\0"}}}, "data.dataset: must be a text"),
+        (
+            {"settings": {**SETTINGS, "training": {"epochs": 3.0}}},
+            "training.epochs: must be a whole number, not 3.0",
+        ),
+    ],
+)
+def test_metadata_of_other_types_are_refused(
+    tmp_path: Path, metadata: dict[str, Any], sentence: str
+) -> None:
+    path = tmp_path / "x.safetensors"
+    content = {"settings": SETTINGS, "format_version": FORMAT_VERSION, **metadata}
+    content["sha256"] = _digest({}, content)
+    path.write_bytes(save({}, metadata={"sxvae": json.dumps(content)}))
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path)
+    assert sentence in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": NaN}', "[" * 100_000, '{"a": 1, "a": 1}'])
+def test_metadata_that_are_no_sound_json_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(save({}, metadata={"sxvae": text}))
+    with pytest.raises(CheckpointError, match="its metadata"):
+        read_checkpoint(path)
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
 from sxvae.errors import CheckpointError, ConfigError, OutputError
+from sxvae.runs.config_file import read_config
 from sxvae.runs.creating import new_run, refuse_name
 from sxvae.runs.directory import (
     RunDirectory,
     find_checkpoint,
     is_run,
     newest_run,
-    read_config,
 )
 from sxvae.runs.lock import LOCK
 
@@ -154,6 +154,7 @@ import os, signal, sys
 from pathlib import Path
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
 from sxvae.io import folders
+from sxvae.runs.config_file import read_config
 from sxvae.runs.creating import new_run
 settings = RunSettings(
     model=ModelSettings(input_shape=(1, 8, 8)), data=DataSettings(), training=TrainingSettings()

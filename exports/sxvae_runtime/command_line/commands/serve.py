@@ -24,7 +24,11 @@ def serve(
     ] = 8000,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(help="A file with the key that clients must send.", show_default="no key"),
+        typer.Option(
+            help="A file with the key that clients must send.",
+            show_default="no key",
+            callback=options.expanded,
+        ),
     ] = None,
     threads: Annotated[
         int | None,
