@@ -4,7 +4,8 @@
 
 - `dtype`, the type of its parameters and so of its results;
 - `promoted()`, itself with float32 parameters where those are of a reduced type;
-- optionally `has_parameters = False`, if its type must not decide that of a KL.
+- optionally `has_parameters = False`, if its type must not decide that of a KL;
+- optionally `is_reduced`, if `dtype` does not say whether there is something to promote.
 
 Under `torch.autocast` the functions compute as if it was off: their operations are chosen for the
 type that they are written for.
@@ -35,7 +36,7 @@ def promoted(tensor: Tensor) -> Tensor:
 
 def promoted_distribution(distribution: _Distribution) -> _Distribution:
     """A distribution of a reduced type with float32 parameters; any other as it is."""
-    if not _is_reduced(distribution):
+    if not is_reduced(distribution):
         return distribution
     twin: _Distribution = distribution.promoted()  # type: ignore[attr-defined]
     return twin
@@ -69,7 +70,7 @@ def in_full_precision(
     @functools.wraps(function)
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         distributions = [each for each in args if isinstance(each, Distribution)]
-        if any(_is_reduced(each) for each in distributions):
+        if any(is_reduced(each) for each in distributions):
             arguments: Any = [
                 promoted_distribution(each) if isinstance(each, Distribution) else each
                 for each in args
@@ -86,8 +87,14 @@ def in_full_precision(
     return call
 
 
-def _is_reduced(distribution: Distribution) -> bool:
-    return hasattr(distribution, "promoted") and _type_of(distribution) in REDUCED_TYPES
+def is_reduced(distribution: Distribution) -> bool:
+    """Whether `promoted_distribution` gives another one."""
+    known: bool | None = getattr(distribution, "is_reduced", None)
+    if known is not None:
+        return known
+    return getattr(distribution, "dtype", None) in REDUCED_TYPES and hasattr(
+        distribution, "promoted"
+    )
 
 
 @contextlib.contextmanager

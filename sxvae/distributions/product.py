@@ -11,7 +11,12 @@ from torch.distributions.constraints import Constraint
 
 from sxvae.distributions.constants import cached_constant
 from sxvae.distributions.geometry import Shape
-from sxvae.distributions.precision import common_type, in_full_precision, promoted_distribution
+from sxvae.distributions.precision import (
+    common_type,
+    in_full_precision,
+    is_reduced,
+    promoted_distribution,
+)
 
 _Positions = tuple[tuple[int, ...], ...]
 
@@ -109,6 +114,11 @@ class ProductDistribution(Distribution):
     def dtype(self) -> torch.dtype | None:
         """The type to which PyTorch promotes those of the groups."""
         return common_type(list(self.groups))
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether some group is of a reduced type."""
+        return any(is_reduced(group) for group in self.groups)
 
     @property
     def has_parameters(self) -> bool:

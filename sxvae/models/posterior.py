@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from sxvae.distributions import HypersphericalUniform, ProductDistribution
 from sxvae.distributions.geometry import Shape
-from sxvae.distributions.precision import in_full_precision, promoted
+from sxvae.distributions.precision import REDUCED_TYPES, in_full_precision, promoted
 from sxvae.models.fused import fused_sample_and_kl, is_fusible
 from sxvae.models.parameters import activate, head_layout
 from sxvae.spaces import PosteriorParameters, ProductSpace
@@ -46,8 +46,8 @@ class PosteriorHead(nn.Module):
         of another type too.
         """
         dtype = self.linear.weight.dtype
-        outputs = self.linear(features.to(dtype))
-        return Posterior(self.space, outputs.to(dtype))
+        outputs = self.linear(_in_type(features, dtype))
+        return Posterior(self.space, _in_type(outputs, dtype))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -61,6 +61,10 @@ class PosteriorHead(nn.Module):
             if rows.start < rows.stop:
                 layer = nn.Linear(weight.shape[1], rows.stop - rows.start)
                 weight[rows], bias[rows] = layer.weight, layer.bias
+
+
+def _in_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
 class Posterior(ProductDistribution):
@@ -90,6 +94,11 @@ class Posterior(ProductDistribution):
     def dtype(self) -> torch.dtype:
         """The outputs' type."""
         return self.outputs.dtype
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the outputs are of a reduced type."""
+        return self.outputs.dtype in REDUCED_TYPES
 
     @property
     def has_parameters(self) -> bool:
