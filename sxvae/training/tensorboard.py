@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from sxvae.io.atomic import writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+# A thread that has failed ends within milliseconds.
+_SECONDS_TO_END = 5.0
 
 
 def require_tensorboard() -> None:
@@ -48,13 +52,39 @@ def metrics_log(
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with writing(folder):
-        writer = SummaryWriter(str(folder), purge_step=done + 1)
-    try:
-        yield lambda metrics: _add(writer, folder, metrics)
-    finally:
+    with _failures_of_threads_kept():
         with writing(folder):
-            writer.close()
+            writer = SummaryWriter(str(folder), purge_step=done + 1)
+        try:
+            yield lambda metrics: _add(writer, folder, metrics)
+        finally:
+            with writing(folder):
+                writer.close()
+
+
+@contextlib.contextmanager
+def _failures_of_threads_kept() -> Iterator[None]:
+    """Let no thread that the block starts print a traceback because it can't write.
+
+    TensorBoard writes in a thread. It raises that thread's error again in the next call, but Python
+    prints it as well.
+    """
+    before, print_failure = set(threading.enumerate()), threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        is_new = failure.thread is not None and failure.thread not in before
+        if not (is_new and isinstance(failure.exc_value, OSError)):
+            print_failure(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    except BaseException:
+        for thread in set(threading.enumerate()) - before:
+            thread.join(timeout=_SECONDS_TO_END)
+        raise
+    finally:
+        threading.excepthook = print_failure
 
 
 def _add(writer: SummaryWriter, folder: Path, metrics: dict[str, Any]) -> None:
