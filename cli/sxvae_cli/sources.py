@@ -12,7 +12,7 @@ from sxvae.config import SplitName
 from sxvae.errors import ConfigError
 from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run, newest_run
 from sxvae_cli.console import say
-from sxvae_runtime.manifest import MANIFEST
+from sxvae_runtime.manifest import holds_manifest
 
 if TYPE_CHECKING:
     from sxvae.io.image_arrays import LabelledImages
@@ -99,7 +99,7 @@ def opened(
         BundleError: if a file of the bundle is damaged.
         ConfigError: if there is no such device, or CUDA is asked for with a bundle.
     """
-    if target is not None and (Path(target) / MANIFEST).is_file():
+    if target is not None and holds_manifest(Path(target)):
         import sxvae_runtime
 
         if device == "cuda":

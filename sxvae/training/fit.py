@@ -23,6 +23,7 @@ from sxvae.training.callbacks import Callbacks
 from sxvae.training.loop import Trainer
 from sxvae.training.state import TrainingState
 from sxvae.training.tensorboard import require_tensorboard
+from sxvae_runtime.files.staging import clear_leftovers
 
 __all__ = ["Callbacks", "Run", "fit", "initial_model", "resume"]
 
@@ -156,6 +157,8 @@ def resume(
             or deleted while it trains.
     """
     directory = find_run(run, Path(runs_dir))
+    for folder in (directory.path.parent, directory.path):
+        clear_leftovers(folder)
     found = _Found.read(directory, epochs)
     if found.settings.training.tensorboard:
         require_tensorboard()
@@ -248,7 +251,7 @@ def _resumed(
             directory.cut_back(trainer.epoch, trainer.restarts)
             if settings != found.stored:
                 given = {**found.content.get("given", {}), "epochs": epochs}
-                directory.evaluation.unlink(missing_ok=True)  # of the best of fewer epochs
+                directory.remove_evaluation()  # of the best of fewer epochs
                 directory.write_config(settings, given, str(found.content.get("started", "")))
             return _trained(trainer)
 

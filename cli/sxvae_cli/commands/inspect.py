@@ -12,7 +12,7 @@ from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_runtime.command_line.commands.inspect import inspect as inspect_bundle
 from sxvae_runtime.command_line.commands.inspect import show
-from sxvae_runtime.manifest import MANIFEST
+from sxvae_runtime.manifest import holds_manifest
 
 
 def inspect(
@@ -22,7 +22,7 @@ def inspect(
     debug: options.Debug = False,
 ) -> None:
     """Show what a checkpoint or a bundle holds, its checksums verified. Needs no PyTorch."""
-    if (Path(path) / MANIFEST).is_file():
+    if holds_manifest(Path(path)):
         inspect_bundle(Path(path), json)
     else:
         checkpoint = read_checkpoint(find_checkpoint(path, runs_dir))
