@@ -18,7 +18,7 @@ from sxvae.runs.directory import (
     newest_run,
 )
 from sxvae_cli.console import say
-from sxvae_runtime.manifest import MANIFEST
+from sxvae_runtime.bundle_files import holds_manifest
 
 if TYPE_CHECKING:
     from sxvae.io.image_arrays import LabelledImages
@@ -147,7 +147,7 @@ def opened(
 
 def is_bundle_target(target: str, runs_dir: Path) -> bool:
     """Whether a bundle is meant: a run of that name wins over a bundle that lies here."""
-    return (Path(target) / MANIFEST).is_file() and not is_run_name(target, runs_dir)
+    return holds_manifest(Path(target)) and not is_run_name(target, runs_dir)
 
 
 def _of_checkpoint(path: Path, device: str, remark: Callable[[str], None]) -> Source:

@@ -27,6 +27,13 @@ def is_bundle(folder: Path) -> bool:
     return "format_version" in content and "graphs" in content
 
 
+def holds_manifest(folder: Path) -> bool:
+    """Whether a folder is meant as a bundle; one that was being replaced is put in place first."""
+    if not folder.exists():
+        complete_replacements(folder.parent)
+    return (folder / MANIFEST).is_file()
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read a bundle's manifest and check every file's hash.
 

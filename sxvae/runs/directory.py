@@ -183,6 +183,16 @@ class RunDirectory:
             return None
         return metrics if isinstance(metrics, dict) and "log_likelihood" in metrics else None
 
+    def remove_evaluation(self) -> None:
+        """Remove evaluation.json, if it is there.
+
+        Raises:
+            OutputError: if it can't be removed.
+        """
+        self.refuse_lost()
+        with writing(self.evaluation):
+            self.evaluation.unlink(missing_ok=True)
+
     def write_evaluation(self, metrics: dict[str, Any]) -> None:
         """Write evaluation.json.
 
