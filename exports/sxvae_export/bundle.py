@@ -23,6 +23,7 @@ from sxvae.errors import OutputError
 from sxvae.io.folders import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.user_paths import user_path
 from sxvae_export.accuracy_loss import AccuracyLoss, measure_accuracy_loss, validation_images
 from sxvae_export.checks import (
     Parts,
@@ -95,11 +96,11 @@ def export_bundle(
             outputs differ from PyTorch's by more than 1e-4, if the accuracy loss is above the
             bounds, or if an application would refuse the bundle.
     """
-    source = read_checkpoint(Path(checkpoint))
+    source = read_checkpoint(user_path(checkpoint))
     model = model_of(source).eval()
     refuse_precision(precision, source.settings.model)
     reference_device = resolve_device(device)
-    target = Path(out)
+    target = user_path(out)
     with threads_set(threads), new_folder(target, force, is_bundle) as folder:
         images = None
         if precision != "float32":

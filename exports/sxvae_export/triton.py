@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sxvae.io.folders import new_folder
+from sxvae.user_paths import user_path
 from sxvae_runtime.bundle_files import read_bundle
+from sxvae_runtime.locations import BundlePath, find_bundle
 from sxvae_runtime.manifest import Graph
 
 # The server joins requests into batches of at most so many rows.
@@ -17,11 +19,11 @@ MAX_BATCH_SIZE = 256
 _MARK = "# Written by sxvae export."
 
 
-def write_model_repository(bundle: Path, out: Path, *, force: bool = False) -> Path:
+def write_model_repository(bundle: BundlePath, out: str | Path, *, force: bool = False) -> Path:
     """Write a folder for `tritonserver --model-repository`, with a model for each graph.
 
     Args:
-        bundle: the bundle, whose files are all checked.
+        bundle: the bundle, whose files are all checked; what `sxvae_runtime.load` takes.
         out: the folder to write.
         force: replace an older repository of ours there.
 
@@ -30,17 +32,18 @@ def write_model_repository(bundle: Path, out: Path, *, force: bool = False) -> P
         OutputError: if `out` exists and may not be replaced, or can't be written.
 
     Returns:
-        `out`.
+        The folder.
     """
-    manifest, files = read_bundle(bundle)
-    with new_folder(out, force, is_model_repository) as folder:
+    manifest, files = read_bundle(find_bundle(bundle))
+    target = user_path(out)
+    with new_folder(target, force, is_model_repository) as folder:
         for name, graph in manifest.graphs.items():
             version = folder / name / "1"
             version.mkdir(parents=True)
             (version / "model.onnx").write_bytes(files[graph.file])
             text = _configuration(name, graph)
             (folder / name / "config.pbtxt").write_text(text, encoding="utf-8")
-    return out
+    return target
 
 
 def is_model_repository(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from sxvae_runtime.errors import BundleError
-from sxvae_runtime.json_values import parse_object
 from sxvae_runtime.manifest import Graph, Manifest
+from sxvae_runtime.safetensors_header import read_header
 from sxvae_runtime.text import printable
 
 if TYPE_CHECKING:
@@ -68,13 +69,10 @@ def _read(content: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of a safetensors file.
 
     Raises:
-        ValueError: if it is none, or its header is very long or names an array twice.
-        SafetensorError: likewise.
+        JsonProblemError: if its header is none, very long, or names an array twice.
+        SafetensorError: if it is none.
     """
-    length = int.from_bytes(content[:8], "little")
-    if length > _LONGEST_HEADER:
-        raise ValueError(f"its header has {length:,} bytes")
-    parse_object(content[8 : 8 + length])  # the library takes a name that is there twice
+    read_header(io.BytesIO(content), _LONGEST_HEADER)
     return load(content)
 
 

@@ -24,29 +24,54 @@ class MissingKeyError(JsonProblemError):
     """A key that is not there."""
 
 
-def parse_object(content: bytes) -> dict[str, Any]:
-    """The object that a JSON document is, in UTF-8 with or without a byte-order mark.
+class RepeatedKeyError(JsonProblemError):
+    """A key that an object has twice, so that two readers may take different values.
+
+    Attributes:
+        key: its name.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"it has the key {_joined('', key)} twice")
+        self.key = key
+
+
+def parse_json(content: str | bytes) -> Any:  # noqa: ANN401 (what JSON has)
+    """What a document holds; bytes are UTF-8, with or without a byte-order mark.
 
     Raises:
-        JsonProblemError: if it is none, has a key twice, a number that is not finite, or is nested
-            too deeply.
+        JsonProblemError: if it is no JSON, has a key twice, a number that is not finite or has
+            very many digits, or is nested too deeply.
+
+    Example:
+        >>> parse_json('{"a": [1, null]}')
+        {'a': [1, None]}
+        >>> parse_json('{"a": 1, "a": 2}')
+        Traceback (most recent call last):
+        sxvae_runtime.json_values.RepeatedKeyError: it has the key a twice
     """
-    encoding = json.detect_encoding(content)
-    if not encoding.startswith("utf-8"):
-        raise JsonProblemError(f"it is text in {encoding.upper()}: save it as UTF-8")
     try:
-        # A byte-order mark is no part of JSON, but some editors write one.
-        text = content.decode("utf-8-sig")
+        text = content if isinstance(content, str) else _decoded(content)
         document = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
     except JsonProblemError:
         raise
     except RecursionError:
         raise JsonProblemError(f"it is nested more than {_DEEPEST} levels deep") from None
     except ValueError as error:
-        raise JsonProblemError(f"it is no JSON in UTF-8 ({error})") from error
+        raise JsonProblemError(f"it is not JSON in UTF-8 ({error})") from error
+    _check_values(document)
+    return document
+
+
+def parse_object(content: str | bytes) -> dict[str, Any]:
+    """The object that a document is.
+
+    Raises:
+        JsonProblemError: if it is none, or `parse_json` refuses it.
+    """
+    document = parse_json(content)
     if not isinstance(document, dict):
         raise JsonProblemError("it is no JSON object")
-    _check_values(document)
     return document
 
 
@@ -108,6 +133,12 @@ class Value:
         """The entries of a list of 1 to `most`."""
         if not isinstance(self.content, list) or not 1 <= len(self.content) <= most:
             raise self.problem(f"a list of 1 to {most} entries")
+        return self.values()
+
+    def values(self) -> list[Value]:
+        """The entries of a list of any length."""
+        if not isinstance(self.content, list):
+            raise self.problem("a list")
         return [Value(entry, self, i) for i, entry in enumerate(self.content)]
 
     def integer(self, least: int, most: int) -> int:
@@ -129,16 +160,24 @@ class Value:
         return str(self.content)
 
 
+def _decoded(content: bytes) -> str:
+    encoding = json.detect_encoding(content)
+    if not encoding.startswith("utf-8"):
+        raise JsonProblemError(f"it is text in {encoding.upper()}: save it as UTF-8")
+    # A byte-order mark is no part of JSON, but some editors write one.
+    return content.decode("utf-8-sig")
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object from its entries.
 
     Raises:
-        JsonProblemError: if a key is there twice, of which two readers may take different ones.
+        RepeatedKeyError: if a key is there twice.
     """
     found = dict(pairs)
     if len(found) < len(pairs):
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise JsonProblemError(f"it has the key {_joined('', name)} twice")
+        raise RepeatedKeyError(name)
     return found
 
 
@@ -153,16 +192,16 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _check_values(document: dict[str, Any]) -> None:
+def _check_values(document: Any) -> None:  # noqa: ANN401 (what JSON has)
     """Refuse deep nesting and numbers that are not finite, level by level."""
-    level: list[Any] = [document]
-    for _ in range(_DEEPEST):
+    level: list[Any] = [[document]]
+    for _ in range(_DEEPEST + 1):
         level = [entry for value in level for entry in _entries(value)]
         if not level:
             return
         if not all(math.isfinite(entry) for entry in level if isinstance(entry, float)):
             key, value = next(_infinite(document, "", _DEEPEST))
-            raise JsonProblemError(f"{key} is {value}, not a finite number")
+            raise JsonProblemError(f"{key or 'it'} is {value}, not a finite number")
     raise JsonProblemError(f"it is nested more than {_DEEPEST} levels deep")
 
 

@@ -7,8 +7,9 @@ import shlex
 import stat
 from pathlib import Path
 
-from sxvae_runtime.errors import BundleError, InputError
+from sxvae_runtime.errors import BundleError, InputError, SettingError
 from sxvae_runtime.manifest import GOLDEN_FILE, GRAPH_FILES, MANIFEST
+from sxvae_runtime.user_paths import user_path
 
 BundlePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -48,9 +49,9 @@ def _as_path(path: BundlePath) -> Path:
     if not text:
         raise InputError("the bundle's path is empty; name the folder that sxvae export wrote")
     try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{text}: {error}; write the path without ~") from error
+        return user_path(text)
+    except SettingError as error:
+        raise InputError(str(error)) from None
 
 
 def _kind(path: Path) -> int | None:

@@ -25,6 +25,7 @@ from sxvae.models.posterior import posterior_parameters
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 from sxvae.spaces import PosteriorParameters
+from sxvae.user_paths import user_path
 
 FORMATS = (".npz", ".safetensors", ".csv")
 _BATCH = 500
@@ -119,20 +120,20 @@ def mean_directions(
     return directions
 
 
-def check_format(path: Path) -> None:
+def check_format(path: str | Path) -> None:
     """Refuse a file name whose ending is no format of embeddings.
 
     Raises:
         ConfigError: if it does not end in .npz, .safetensors or .csv.
     """
-    if path.suffix not in FORMATS:
+    if Path(path).suffix not in FORMATS:
         raise ConfigError(
             f"{path} names no format of embeddings: end it in {', '.join(FORMATS[:-1])} or "
             f"{FORMATS[-1]}"
         )
 
 
-def write_embeddings(embeddings: Embeddings, path: Path) -> None:
+def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
     """Write embeddings atomically, in the format that the file's ending names.
 
     A .npz or .safetensors file holds `Embeddings.arrays`. A .csv file has a line for each image:
@@ -145,19 +146,20 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
         OutputError: if it can't be written.
     """
     check_format(path)
+    target = user_path(path)
     arrays, names = embeddings.arrays(), embeddings.class_names
-    if path.suffix == ".safetensors":
+    if target.suffix == ".safetensors":
         metadata = None if names is None else {"class_names": json.dumps(names)}
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         content = save(contiguous, metadata)
-    elif path.suffix == ".npz":
+    elif target.suffix == ".npz":
         buffer = io.BytesIO()
         write: Any = np.savez  # whose own options its stubs take for array names
         write(buffer, **arrays, **({} if names is None else {"class_names": np.array(names)}))
         content = buffer.getvalue()
     else:
         content = _csv(arrays, names).encode()
-    write_atomically(path, content)
+    write_atomically(target, content)
 
 
 def _csv(arrays: dict[str, NDArray[Any]], names: tuple[str, ...] | None) -> str:

@@ -19,8 +19,9 @@ from sxvae.io.array_names import IMAGES, NO_KEYS, Keys, Pair, find_pairs, how_re
 from sxvae.io.foreign_files import refusal
 from sxvae.io.labels import Labels, read_labels
 from sxvae.io.memory import refuse_beyond_memory
-from sxvae.io.regular_files import refuse_irregular
-from sxvae.io.safetensors_header import RepeatedNameError, read_bfloat16, read_header
+from sxvae_runtime.json_values import RepeatedKeyError
+from sxvae_runtime.regular_files import UnfitFileError, refuse_irregular
+from sxvae_runtime.safetensors_header import Entry, read_header
 
 _Array = NDArray[Any]
 
@@ -71,16 +72,15 @@ def read_array_file(path: Path, keys: Keys = NO_KEYS) -> ArrayFile:
     suffix = path.suffix.lower()
     if suffix not in _FORMATS:
         raise DataError(refusal(path))
-    refuse_irregular(path)
     try:
+        refuse_irregular(path)
         return _read(path, _FORMATS[suffix](path), keys)
     except DataError:
         raise
-    except RepeatedNameError as error:
-        raise DataError(
-            f"{path} names the tensor {str(error)!r} twice, so that it is not known which one is "
-            "meant: save it again"
-        ) from None
+    except UnfitFileError as error:
+        raise DataError(f"{path} {error}: save its content as a file, and name that") from None
+    except RepeatedKeyError as error:
+        raise _named_twice(path, error.key) from None
     except MemoryError as error:
         raise DataError(f"{path} does not fit into this machine's memory") from error
     except OSError as error:
@@ -119,6 +119,13 @@ def _size(content: _Content, pairs: Iterable[Pair]) -> int:
     return sum(content.sizes[name] for name in names)
 
 
+def _named_twice(path: Path, name: str) -> DataError:
+    return DataError(
+        f"{path} names the tensor {name!r} twice, so that it is not known which one is meant: save "
+        "it again"
+    )
+
+
 def _damaged(path: Path) -> DataError:
     return DataError(
         f"{path} is damaged, or no {path.suffix.lower()} file of plain numbers (pickled objects "
@@ -140,7 +147,7 @@ def _npz(path: Path) -> _Content:
     sizes = {member.filename.removesuffix(".npy"): member.file_size for member in members}
     if len(sizes) != len(members):
         names = [member.filename for member in members]
-        raise RepeatedNameError(next(name for name in names if names.count(name) > 1))
+        raise _named_twice(path, next(name for name in names if names.count(name) > 1))
 
     def read(name: str) -> _Array:
         with path.open("rb") as file:
@@ -157,14 +164,15 @@ def _array(loaded: object) -> _Array:
 
 
 def _safetensors(path: Path) -> _Content:
-    entries = read_header(path)
+    with path.open("rb") as opened:
+        entries = read_header(opened)
     with safe_open(path, framework="numpy"):
         pass  # the library checks the header
 
     def read(name: str) -> _Array:
         dtype = entries[name].dtype
         if dtype == "BF16":
-            return read_bfloat16(path, entries[name])
+            return _read_bfloat16(path, entries[name])
         if dtype.startswith(("F8", "F4", "F6")):
             raise DataError(
                 f"the tensor {name!r} in {path} is of type {dtype}, floating point of "
@@ -174,6 +182,14 @@ def _safetensors(path: Path) -> _Content:
             return _array(file.get_tensor(name))
 
     return _Content({name: entry.size for name, entry in entries.items()}, read)
+
+
+def _read_bfloat16(path: Path, entry: Entry) -> NDArray[np.float32]:
+    """An array of bfloat16, which are the upper halves of float32, as these."""
+    with path.open("rb") as file:
+        file.seek(entry.start)
+        upper = np.frombuffer(file.read(entry.size), "<u2").reshape(entry.shape)
+    return (upper.astype(np.uint32) << 16).view(np.float32)
 
 
 _FORMATS: dict[str, Callable[[Path], _Content]] = {

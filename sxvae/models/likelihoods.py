@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,35 @@ class BernoulliPixels(PixelLikelihood):
             )
 
 
-class BernoulliImage(Distribution):
+class _LogitsImage(Distribution):
+    """What distributions over images share that are given by log-odds, (..., C, ..., H, W)."""
+
+    _axes = 3  # of an image's log-odds
+
+    def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
+        self.logits = logits
+        channels, *_, height, width = logits.shape[-self._axes :]
+        event_shape = torch.Size((channels, height, width))
+        super().__init__(logits.shape[: -self._axes], event_shape, validate_args)
+
+    def expand(self, batch_shape: Shape, _instance: Self | None = None) -> Self:
+        """The same distribution with its batch shape expanded."""
+        logits = self.logits.expand(*batch_shape, *self.logits.shape[-self._axes :])
+        new = type(self)(logits, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The log-odds' type, which results have."""
+        return self.logits.dtype
+
+    def promoted(self) -> Self:
+        """The same distribution in float32, if it is of a reduced type."""
+        return type(self)(promoted(self.logits), self._validate_args)
+
+
+class BernoulliImage(_LogitsImage):
     """Independent binary pixels, as `Independent(Bernoulli(logits=logits), 3)` has them.
 
     Making one and its `log_prob` take a fraction of the time, which a training step has little of.
@@ -85,26 +113,6 @@ class BernoulliImage(Distribution):
 
     arg_constraints: ClassVar = {"logits": constraints.independent(constraints.real, 3)}
     support = constraints.independent(constraints.boolean, 3)
-
-    def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
-        self.logits = logits
-        super().__init__(logits.shape[:-3], logits.shape[-3:], validate_args)
-
-    def expand(self, batch_shape: Shape, _instance: BernoulliImage | None = None) -> BernoulliImage:
-        """The same distribution with its batch shape expanded."""
-        logits = self.logits.expand(*batch_shape, *self.event_shape)
-        new = BernoulliImage(logits, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The log-odds' type, which results have."""
-        return self.logits.dtype
-
-    def promoted(self) -> BernoulliImage:
-        """The same distribution in float32, if it is of a reduced type."""
-        return BernoulliImage(promoted(self.logits), self._validate_args)
 
     @property
     @in_full_precision
@@ -230,7 +238,7 @@ class CategoricalPixels(PixelLikelihood):
         return CategoricalImage(outputs.unflatten(-3, (-1, LEVELS)), validate_args=False)
 
 
-class CategoricalImage(Distribution):
+class CategoricalImage(_LogitsImage):
     """Independent pixels that take the values 0/255, 1/255, ..., 1.
 
     Args:
@@ -241,29 +249,7 @@ class CategoricalImage(Distribution):
     arg_constraints: ClassVar = {"logits": constraints.real}
     support = constraints.independent(constraints.unit_interval, 3)
 
-    def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
-        self.logits = logits
-        channels, _, height, width = logits.shape[-4:]
-        event_shape = torch.Size((channels, height, width))
-        super().__init__(logits.shape[:-4], event_shape, validate_args)
-
-    def expand(
-        self, batch_shape: Shape, _instance: CategoricalImage | None = None
-    ) -> CategoricalImage:
-        """The same distribution with its batch shape expanded."""
-        logits = self.logits.expand(*batch_shape, *self.logits.shape[-4:])
-        new = CategoricalImage(logits, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The log-odds' type, which results have."""
-        return self.logits.dtype
-
-    def promoted(self) -> CategoricalImage:
-        """The same distribution in float32, if it is of a reduced type."""
-        return CategoricalImage(promoted(self.logits), self._validate_args)
+    _axes = 4
 
     @property
     @in_full_precision

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sxvae.errors import NumericalError
 from sxvae.io.atomic import write_atomically
+from sxvae.user_paths import user_path
 from sxvae_runtime import pictures
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def image_grid(images: NDArray[Any], columns: int | None = None) -> Image:
     return pictures.image_grid(images, columns)
 
 
-def save_png(image: Image, path: Path) -> None:
+def save_png(image: Image, path: str | Path) -> None:
     """Write a picture whole or not at all.
 
     Raises:
         OutputError: if it can't be written.
     """
-    write_atomically(path, pictures.png_bytes(image))
+    write_atomically(user_path(path), pictures.png_bytes(image))

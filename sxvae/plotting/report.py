@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sxvae.errors import CheckpointError
 from sxvae.plotting import (
     Autoencoder,
     concentrations,
@@ -122,8 +123,16 @@ def training_figure(run: RunDirectory) -> Figure:
         DataError: if there is no epoch yet.
     """
     factors = read_checkpoint(run.checkpoint()).settings.model.space.factors
-    best = read_checkpoint(run.best).metadata["epoch"] if run.best.is_file() else None
-    return training(run.read_metrics(), factors=factors, best_epoch=best)
+    best = read_checkpoint(run.best).metadata.get("epoch") if run.best.is_file() else None
+    metrics = run.read_metrics()
+    for name in ("kl_per_factor", "val_kl_per_factor"):
+        for line in metrics:
+            if name in line and len(line[name]) != len(factors):
+                raise CheckpointError(
+                    f"{run.metrics} is of another model: in epoch {line['epoch']} {name} has "
+                    f"{len(line[name])} entries, not {len(factors)}"
+                )
+    return training(metrics, factors=factors, best_epoch=best)
 
 
 def _metrics_part(run: RunDirectory) -> list[str]:
@@ -131,10 +140,10 @@ def _metrics_part(run: RunDirectory) -> list[str]:
     if metrics is None:
         about = "This run has no evaluation yet: <code>sxvae eval</code> measures it."
         return ["<h2>Metrics</h2>", f'<p class="about">{about}</p>']
-    error = metrics.get("log_likelihood_se")
+    error = metrics["log_likelihood_se"]
     shown = {
         "log_likelihood": f"{metrics['log_likelihood']:.3f}"
-        + (f" ± {error:.3f}" if isinstance(error, float) else ""),
+        + ("" if error is None else f" ± {error:.3f}"),
         **{
             key: value
             for key, value in metrics.items()

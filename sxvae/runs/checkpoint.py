@@ -30,8 +30,9 @@ from sxvae.runs.config_file import Version
 from sxvae.runs.formats import FORMAT_VERSION, Arrays, to_present_format
 from sxvae.setting_types import NotNegative
 from sxvae.settings import Settings
-from sxvae_runtime.safetensors_header import check_header
-from sxvae_runtime.strict_json import parse_json
+from sxvae_runtime.json_values import JsonProblemError, parse_object
+from sxvae_runtime.regular_files import UnfitFileError, refuse_irregular
+from sxvae_runtime.safetensors_header import read_header
 
 _KEY = "sxvae"
 
@@ -107,10 +108,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: if it is missing, not one of ours, of a newer format, or damaged.
     """
+    try:
+        refuse_irregular(path)
+    except UnfitFileError as error:
+        raise CheckpointError(f"{path} {error}, and no checkpoint either") from None
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     try:
-        check_header(path)
+        with path.open("rb") as opened:
+            read_header(opened)
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -140,12 +146,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
-        metadata = parse_json(text)
-        if not isinstance(metadata, dict):
-            raise ValueError("holds no named values")
-    except ValueError as error:
+        metadata = parse_object(text)
+    except JsonProblemError as error:
         raise CheckpointError(
-            f"{path} is damaged: its metadata {error}; take another copy"
+            f"{path} is damaged, of its metadata: {error}; take another copy"
         ) from None
     try:
         version = Version.read(metadata).format_version

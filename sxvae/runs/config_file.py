@@ -12,7 +12,8 @@ from sxvae.errors import ConfigError
 from sxvae.setting_types import Positive, Text
 from sxvae.settings import Settings
 from sxvae_runtime.files.staging import complete_replacements
-from sxvae_runtime.strict_json import parse_json
+from sxvae_runtime.json_values import JsonProblemError, parse_json
+from sxvae_runtime.regular_files import UnfitFileError, read_regular_file
 
 CONFIG_VERSION = 1
 # A config.json has some 3,000 bytes.
@@ -55,14 +56,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _content(path: Path) -> Any:  # noqa: ANN401 (anything that JSON has)
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device may never end
-            raise ConfigError(f"{path} is no file")
-        if path.stat().st_size > _LARGEST:
-            raise ConfigError(f"{path} is too large to be a config.json")
-        return parse_json(path.read_bytes())
+        return parse_json(read_regular_file(path, _LARGEST, links=True))
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror})") from error
-    except ConfigError:
-        raise
-    except ValueError as error:
+    except UnfitFileError as error:
         raise ConfigError(f"{path} {error}") from None
+    except JsonProblemError as error:
+        raise ConfigError(f"{path}: {error}") from None

@@ -14,6 +14,7 @@ from sxvae.errors import CheckpointError, ConfigError
 from sxvae.io.atomic import write_atomically, writing
 from sxvae.runs.config_file import CONFIG_VERSION, read_config
 from sxvae.runs.lock import RunLock
+from sxvae.runs.metrics_files import read_epochs, read_evaluation, read_lines
 from sxvae_runtime.files.staging import clear_leftovers, complete_replacements
 
 _logger = logging.getLogger("sxvae.runs")
@@ -143,23 +144,9 @@ class RunDirectory:
         """All complete lines, which are those of epochs 1, 2, 3 and so on.
 
         Raises:
-            CheckpointError: if one is damaged.
+            CheckpointError: if one is damaged, or metrics.jsonl is no file that can be read.
         """
-        if not self.metrics.is_file():
-            return []
-        lines = self.metrics.read_bytes().split(b"\n")[:-1]
-        metrics: list[dict[str, Any]] = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                metrics.append(json.loads(line))
-                if metrics[-1]["epoch"] != number:
-                    raise ValueError
-            except (ValueError, TypeError, LookupError) as error:
-                raise CheckpointError(
-                    f"line {number} of {self.metrics} is damaged: it should be the JSON object of "
-                    f"epoch {number}"
-                ) from error
-        return metrics
+        return read_epochs(self.metrics)
 
     def cut_back(self, epochs: int, restarts: int) -> None:
         """Keep the lines of the first epochs and restarts; delete what a kill left half written.
@@ -169,19 +156,15 @@ class RunDirectory:
         """
         clear_leftovers(self.path)
         for path, count in ((self.metrics, epochs), (self.restarts, restarts)):
-            if path.is_file():
-                lines = path.read_bytes().split(b"\n")[:-1][:count]
+            if path.exists():
+                lines = read_lines(path)[:count]
                 write_atomically(path, b"".join(line + b"\n" for line in lines))
         if len(self.read_metrics()) < epochs:
             raise CheckpointError(f"{self.metrics} lacks epochs that {self.last} has seen")
 
     def read_evaluation(self) -> dict[str, Any] | None:
         """The metrics of evaluation.json; None if there are none that can be read."""
-        try:
-            metrics = json.loads(self.evaluation.read_bytes())
-        except (OSError, ValueError):
-            return None
-        return metrics if isinstance(metrics, dict) and "log_likelihood" in metrics else None
+        return read_evaluation(self.evaluation)
 
     def remove_evaluation(self) -> None:
         """Remove evaluation.json, if it is there.
@@ -272,7 +255,7 @@ def find_checkpoint(target: str | Path | None, runs_dir: Path) -> Path:
     if not path.parent.exists():
         complete_replacements(path.parent.parent)
     is_checkpoint = path.suffix == ".safetensors"
-    if path.is_file() and (is_checkpoint or not is_run_name(target, runs_dir)):
+    if (is_checkpoint and path.exists()) or (path.is_file() and not is_run_name(target, runs_dir)):
         return path
     if is_checkpoint:
         raise CheckpointError(f"there is no checkpoint at {path}")

@@ -152,7 +152,7 @@ def test_a_run_is_evaluated_where_its_config_is_damaged(
     (run / "config.json").write_text("{")
     quick = ("--samples", "2", "--limit", "10", "--json")
     assert json.loads(cli("eval", run, *quick).stdout)["images"] == 10
-    assert "config.json is not JSON" in cli("train", "--resume", "a", code=2).stderr
+    assert "config.json: it is not JSON" in cli("train", "--resume", "a", code=2).stderr
 
 
 def test_an_existing_bundle_is_replaced_only_by_force(

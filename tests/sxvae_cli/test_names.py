@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, TrainingSettings, fit, load, load_data
 from sxvae.config import DataSettings
 from sxvae.errors import ConfigError, OutputError
+from sxvae.evaluation.embeddings import embed, write_embeddings
+from sxvae.plotting import save_png
 from sxvae.plotting.report import build_report
 from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run
 from sxvae_cli.app import run as run_app
+from sxvae_export import export_bundle, write_model_repository
 from sxvae_runtime.user_paths import user_path
 
 Said = Callable[..., tuple[int, str, str]]
@@ -123,6 +127,14 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(
     assert f"{home}/x.npy" in said("train", "--dataset=~/x.npy")[2]
     assert DataSettings.read({"data_dir": "~/d", "dataset": "~draft.npy"}).data_dir == f"{home}/d"
     assert user_path("~draft.npy") == Path("~draft.npy")
+    bundle = export_bundle("~/runs/run/best.safetensors", "~/bundle").path
+    assert bundle == home / "bundle"
+    assert write_model_repository("~/bundle", "~/triton") == home / "triton"
+    save_png(Image.new("L", (2, 2)), "~/grid.png")
+    assert (home / "grid.png").is_file()
+    model, _ = load("~/runs/run/best.safetensors")
+    write_embeddings(embed(model, digits, limit=3), "~/codes.npz")
+    assert (home / "codes.npz").is_file()
     assert not (tmp_path / "~").exists()
 
 

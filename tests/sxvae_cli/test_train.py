@@ -235,7 +235,7 @@ def test_a_config_that_is_not_ours(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     for content, sentence in (
         ("{", "is not JSON"),
-        ("[" * 100_000, "is nested too deeply"),
+        ("[" * 100_000, "is nested more than 32 levels deep"),
         ("{}", "not a config.json of sxvae"),
         ('{"format_version": 99}', "written by a newer sxvae"),
         ('{"format_version": 1, "model": {}, "data": {}}', "input_shape is missing"),

@@ -48,7 +48,7 @@ def test_what_is_no_path_is_refused(bundle: Path) -> None:
     for empty in ("", b""):
         with pytest.raises(InputError, match="path is empty"):
             sxvae_runtime.load(empty)
-    with pytest.raises(InputError, match="write the path without ~"):
+    with pytest.raises(BundleNotFoundError, match="no bundle at ~nobody-of-this-name/bundle"):
         sxvae_runtime.load("~nobody-of-this-name/bundle")
 
 

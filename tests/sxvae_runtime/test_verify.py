@@ -107,10 +107,10 @@ _ONE = '"{}": {{"dtype": "{}", "shape": [1], "data_offsets": [0, 4]}}'
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no JSON"),
+        (b"", "not JSON"),
         (b"\xff" * 64, "its header has 18,446,744,073,709,551,615 bytes"),
         ((10**8).to_bytes(8, "little") + b" " * 100, "its header has 100,000,000 bytes"),
-        (_header("{" * 10**5), "nested more than 32 levels deep|no JSON"),
+        (_header("{" * 10**5), "nested more than 32 levels deep|not JSON"),
         (
             _header("{" + _ONE.format("x", "F32") + ", " + _ONE.format("x", "F32") + "}") + b"0000",
             "it has the key x twice",

@@ -15,7 +15,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from sxvae_runtime.json_values import JsonProblemError, Value, parse_object
+from sxvae_runtime.regular_files import UnfitFileError, read_regular_file
+
 _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK}
+
+# A file with a holder in it has some 50 bytes.
+_LARGEST = 2**16
 
 _held: set[int] = set()
 
@@ -114,9 +120,9 @@ def hold(path: Path, *, create: bool = True) -> HeldFile | None:
 def read_holder(path: Path) -> Holder | None:
     """Who wrote itself into a file; None if nobody did."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(int(content["process"]), str(content["host"]))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        content = Value(parse_object(read_regular_file(path, _LARGEST)))
+        return Holder(content["process"].integer(0, 2**63), content["host"].text())
+    except (OSError, UnfitFileError, JsonProblemError):
         return None
 
 

@@ -24,11 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sxvae_runtime.files.locks import HeldFile, hold
+from sxvae_runtime.regular_files import UnfitFileError, read_regular_file
 
 MARK = ".sxvae-tmp-"
 _SIGNATURE = "A temporary folder of sxvae, removed by it.\n"
 _OWNER, _NEW, _OLD, _REPLACING = _ENTRIES = ("owner", "new", "old", "replacing")
 _ATTEMPTS = 1_000
+# In bytes, of what names the place.
+_LONGEST_NAME = 4_096
 
 _logger = logging.getLogger("sxvae_runtime.files")
 
@@ -213,7 +216,10 @@ def _complete(path: Path) -> bool:
     note, new, old = path / _REPLACING, path / _NEW, path / _OLD
     if not (note.exists() and new.exists() and old.exists()):
         return True
-    place = path.parent / os.fsdecode(note.read_bytes())
+    try:
+        place = path.parent / os.fsdecode(read_regular_file(note, _LONGEST_NAME))
+    except (OSError, UnfitFileError):
+        return False
     if place.parent != path.parent:
         return False
     if place.exists() or place.is_symlink():  # somebody else has put something there

@@ -6,15 +6,18 @@ they counted as data, the data would change with every command.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from sxvae.data.sources.pictures import suffixes
 from sxvae_runtime.bundle_files import is_bundle
+from sxvae_runtime.json_values import JsonProblemError, parse_object
 from sxvae_runtime.pictures import is_our_picture
+from sxvae_runtime.regular_files import UnfitFileError, read_regular_file
 
 # `runs/`, and in it a folder that groups runs.
 _LEVELS_ABOVE_RUNS = 2
+# In bytes; a config.json of ours has some 3,000.
+_LARGEST = 2**24
 
 
 def is_own_folder(folder: Path, levels_above: int = _LEVELS_ABOVE_RUNS) -> bool:
@@ -50,7 +53,7 @@ def is_own_picture(file: Path) -> bool:
 def _is_run(folder: Path) -> bool:
     """Whether a folder holds a config.json of ours, of any version."""
     try:
-        content = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = parse_object(read_regular_file(folder / "config.json", _LARGEST, links=True))
+    except (OSError, UnfitFileError, JsonProblemError):
         return False
-    return isinstance(content, dict) and {"format_version", "model", "data"} <= content.keys()
+    return {"format_version", "model", "data"} <= content.keys()

@@ -13,7 +13,7 @@ from sxvae.data.sources.folders import load_folder
 from sxvae.data.sources.splitting import Loaded, completed
 from sxvae.errors import ConfigError, DataError
 from sxvae.io.foreign_files import description, refusal
-from sxvae.io.regular_files import refuse_irregular
+from sxvae_runtime.regular_files import UnfitFileError, refuse_irregular
 
 _OF_ARRAYS = ("channels_last", "images_key", "labels_key")
 
@@ -76,7 +76,10 @@ def _load(path: Path, settings: DataSettings) -> Loaded:
         return load_folder(path, settings.image_size, settings.levels)
     if not path.exists():
         raise DataError(f"there is nothing at {path}: name a file of images or a folder of them")
-    refuse_irregular(path)
+    try:
+        refuse_irregular(path)
+    except UnfitFileError as error:
+        raise DataError(f"{path} {error}: save its content as a file, and name that") from None
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         raise DataError(refusal(path))
     if settings.image_size is not None:

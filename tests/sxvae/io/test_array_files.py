@@ -179,7 +179,9 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
             *(("pipe.npy", "a named pipe"), ("folder.npz", "a folder")),
             *(("zero.npy", "a device"), ("s.npy", "a socket")),
         ):
-            with pytest.raises(DataError, match=f"{name} is {kind}, and a file is needed"):
+            with pytest.raises(
+                DataError, match=f"{name} is {kind} and no file: save its content as a file"
+            ):
                 read_array_file(tmp_path / name)
 
 

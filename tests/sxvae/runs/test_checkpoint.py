@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.numpy import save, save_file
 
 from sxvae.errors import CheckpointError
 from sxvae.runs.checkpoint import _digest, read_checkpoint, write_checkpoint
+from sxvae.runs.directory import find_checkpoint
 from sxvae.runs.formats import FORMAT_VERSION
 
 SETTINGS: dict[str, Any] = {
@@ -104,6 +106,23 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
     foreign.write_text("not even safetensors")
     with pytest.raises(CheckpointError, match="damaged or not a checkpoint"):
         read_checkpoint(foreign)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=r"x\.safetensors is a named pipe and no file"):
+        read_checkpoint(find_checkpoint(path, tmp_path))
+    with pytest.raises(CheckpointError, match=r"x\.safetensors is a named pipe and no file"):
+        read_checkpoint(path)
+    with pytest.raises(CheckpointError, match="is a folder and no file"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_link_to_a_checkpoint_is_read(small: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(small)
+    (tmp_path / "b.safetensors").symlink_to("a.safetensors")
+    assert read_checkpoint(tmp_path / "b.safetensors").path.name == "b.safetensors"
 
 
 def test_a_file_that_names_a_tensor_twice_is_refused(small: bytes, tmp_path: Path) -> None:

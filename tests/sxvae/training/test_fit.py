@@ -377,7 +377,7 @@ def test_a_refused_extension_leaves_the_run_as_it_was(data: ImageData, tmp_path:
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"log_likelihood": 1}'])
 def test_broken_test_metrics_are_computed_again(
     data: ImageData, tmp_path: Path, content: str
 ) -> None:
@@ -402,7 +402,7 @@ def test_damaged_run_files_are_named_before_any_work(data: ImageData, tmp_path: 
     with pytest.raises(CheckpointError, match="not the state of its training"):
         resume("a", runs_dir=tmp_path, data=data)
     run.config.write_text("{")
-    with pytest.raises(ConfigError, match=r"config\.json is not JSON"):
+    with pytest.raises(ConfigError, match=r"config\.json: it is not JSON"):
         resume("a", runs_dir=tmp_path, data=data)
 
 

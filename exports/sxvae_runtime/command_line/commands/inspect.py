@@ -34,7 +34,7 @@ def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     rows = []
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and set(value) == {"dtype", "shape"}:
+        if _is_tensor(value):
             rows.append((name, f"{value['dtype']} {tuple(value['shape'])}"))
         elif isinstance(value, dict):
             rows += _rows(value, f"{name}.")
@@ -43,6 +43,13 @@ def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             rows.append((name, _text(value)))
     return rows
+
+
+def _is_tensor(value: Any) -> bool:  # noqa: ANN401 (anything that JSON has)
+    """Whether this is what stands for a tensor; other programs may use the same names."""
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape"}:
+        return False
+    return isinstance(value["dtype"], str) and isinstance(value["shape"], list)
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 (anything that JSON has)

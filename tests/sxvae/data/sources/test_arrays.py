@@ -349,7 +349,7 @@ def test_paths_without_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "own.xyz").write_text("1,2")
     with pytest.raises(DataError, match=r"is none of what images are read from: \.npy, \.npz"):
         load_data(tmp_path / "own.xyz")
-    with pytest.raises(DataError, match="is a device, and a file is needed"):
+    with pytest.raises(DataError, match="is a device and no file"):
         load_data("/dev/zero")
     with pytest.raises(DataError, match="can't be read"):
         load_data(f"./{'a' * 300}")
