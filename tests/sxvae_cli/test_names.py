@@ -14,10 +14,11 @@ from PIL import Image
 
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, TrainingSettings, fit, load, load_data
 from sxvae.config import DataSettings
-from sxvae.errors import ConfigError, OutputError
+from sxvae.errors import CheckpointError, ConfigError, OutputError
 from sxvae.evaluation.embeddings import embed, write_embeddings
 from sxvae.plotting import save_png
-from sxvae.plotting.report import build_report
+from sxvae.plotting.report import build_report, training_figure
+from sxvae.runs.checkpoint import read_checkpoint, write_checkpoint
 from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run
 from sxvae_cli.app import run as run_app
 from sxvae_export import export_bundle, write_model_repository
@@ -87,6 +88,23 @@ def test_texts_of_files_do_not_reverse_a_report(evil_run: Path) -> None:
     assert f"[link=x]{ESCAPED}" in page
     assert f"<title>[bold]{ESCAPED}</title>" in page
     assert not {*EVIL} & {*page} - {*ESCAPED}
+
+
+def test_what_files_of_other_people_lack_or_add_ends_in_no_crash(
+    said: Said, evil_run: Path
+) -> None:
+    run = RunDirectory(evil_run)
+    best = read_checkpoint(run.best)
+    metadata = {key: value for key, value in best.metadata.items() if key != "epoch"}
+    metadata |= {"a": {"dtype": 1, "shape": 3}, "b": {"dtype": "F32", "shape": [{}]}}
+    write_checkpoint(run.best, best.tensors, metadata)
+    assert said("inspect", evil_run)[0] == 0
+    assert training_figure(run).axes
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    lines[-1]["val_kl_per_factor"] = [1.0]
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(CheckpointError, match=r"is of another model: in epoch .* 1 entries, not 3"):
+        training_figure(run)
 
 
 @pytest.mark.parametrize("name", ["a\0", "a\nb", "\x1b[2J", "a\u202e", "a\udcff", "\x9b"])
