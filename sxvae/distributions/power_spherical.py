@@ -20,6 +20,7 @@ from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.known_derivatives import with_derivatives, without_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
 from sxvae.distributions.precision import in_full_precision
+from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import Side, integral_over_side
 from sxvae.distributions.special.gamma_differences import (
@@ -113,6 +114,11 @@ class PowerSpherical(ExponentialFamily):
         )
         half = (towards + away) / 2
         return Cosines(*((part / half).clamp_min_(_SMALLEST) for part in (away, towards)))
+
+    def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
+        cosines = compiled.draw_cosines(concentration, count, self._ambient, self._kernel)
+        # There are none if a concentration is invalid: this function then names it in its error.
+        return cosines or self._draw_cosines(concentration)
 
     def _cosine_derivative(
         self, cosines: Cosines, concentration: Tensor, mean_minus_s: Tensor, dtype: torch.dtype
