@@ -11,15 +11,22 @@ from torch import Tensor
 from sxvae import ProductSpace
 from sxvae.errors import NumericalError
 from sxvae.models import fused
+from sxvae.models.fused import is_fusible
 from sxvae.models.parameters import head_layout
 from sxvae.models.posterior import PosteriorHead
+from sxvae_runtime.factors import Covariance
 
 FEATURES, BATCH = 6, 40
 
 
-def _head(dims: str, families: str = "vmf", dtype: torch.dtype = torch.float64) -> PosteriorHead:
+def _head(
+    dims: str,
+    families: str = "vmf",
+    covariance: Covariance = "diagonal",
+    dtype: torch.dtype = torch.float64,
+) -> PosteriorHead:
     torch.manual_seed(1)
-    return PosteriorHead(FEATURES, ProductSpace.parse(dims, families)).to(dtype)
+    return PosteriorHead(FEATURES, ProductSpace.parse(dims, families, covariance)).to(dtype)
 
 
 def _features(dtype: torch.dtype = torch.float64) -> Tensor:
@@ -41,10 +48,26 @@ def _by_distributions(head: PosteriorHead, features: Tensor) -> tuple[Tensor, Te
     return posterior.rsample(), posterior.kl_per_factor(prior)
 
 
-@pytest.mark.parametrize("dims", ["1", "2", "4", "4,4", "3,1,3,8,1", "40", "70"])
+VMF = [(dims, "vmf", "diagonal") for dims in ("1", "2", "4", "4,4", "3,1,3,8,1", "40", "70")]
+OTHER = [
+    (dims, family, "diagonal")
+    for family in ("power-spherical", "spherical-cauchy")
+    for dims in ("1", "2", "3,1,3,8,1", "40")
+]
+NORMAL = [("3,2,3,1", "normal", covariance) for covariance in ("single", "diagonal", "full")]
+MIXED = [
+    ("4,1,4,2,3,4,2", "vmf,spherical-cauchy,power-spherical,normal,normal,vmf,normal", covariance)
+    for covariance in ("single", "full")
+]
+
+
+@pytest.mark.parametrize("space", [*VMF, *OTHER, *NORMAL, *MIXED])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_values_and_gradients_are_those_of_the_distributions(dims: str, dtype: torch.dtype) -> None:
-    head, features = _head(dims, dtype=dtype), _features(dtype)
+def test_values_and_gradients_are_those_of_the_distributions(
+    space: tuple[str, str, Covariance], dtype: torch.dtype
+) -> None:
+    head, features = _head(*space, dtype=dtype), _features(dtype)
+    assert is_fusible(head.linear(features), head.space)
     torch.manual_seed(3)
     weights = torch.randn(BATCH, head.space.ambient, dtype=dtype)
     kl_weights = torch.randn(BATCH, len(head.space.factors), dtype=dtype)
