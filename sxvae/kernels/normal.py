@@ -7,13 +7,11 @@ are its free entries, row by row; those on the diagonal go through softplus.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from sxvae.kernels.activation import softplus
 from sxvae.kernels.compiler import Array, compiled
 from sxvae.kernels.constants import NORMAL_FULL, NORMAL_SINGLE, SCALE_FLOOR
+from sxvae.kernels.quadrature import exponential, log_of_one_plus
 from sxvae.kernels.records import COLUMN, OFFSET, PARAMETER
 
 
@@ -28,12 +26,41 @@ def _diagonal(family: int, i: int) -> int:
 
 
 @compiled
+def _read_scales(
+    family: int, raw: Array, factors: Array, scales: Array, slopes: Array, logs: Array
+) -> None:
+    """Fill in the diagonals of L: softplus(raw) + `SCALE_FLOOR`.
+
+    Args:
+        family: the covariance, by its number in `constants`.
+        raw: the head's outputs, shape (images, outputs).
+        factors: the group's records.
+        scales: filled, shape (rows, m).
+        slopes: filled with the derivatives by raw, shape (rows, m).
+        logs: filled with the logarithms of the scales, shape (rows, m).
+    """
+    rows, dim = scales.shape
+    for row in range(rows):
+        image, factor = divmod(row, len(factors))
+        for i in range(dim):
+            scales[row, i] = raw[image, factors[factor, PARAMETER] + _diagonal(family, i)]
+    # Over all rows at once, so that the loop is vectorised for short rows too.
+    scale, slope, log = scales.reshape(-1), slopes.reshape(-1), logs.reshape(-1)
+    for i in range(len(scale)):
+        decay = exponential(-abs(scale[i]))
+        slope[i] = (1.0 if scale[i] > 0 else decay) / (1 + decay)
+        scale[i] = max(scale[i], 0.0) + log_of_one_plus(decay) + SCALE_FLOOR
+        log[i] = log_of_one_plus(scale[i] - 1)
+
+
+@compiled
 def draw_normals(
     family: int,
     raw: Array,
     factors: Array,
     noise: Array,
-    kept: Array,
+    scales: Array,
+    slopes: Array,
     z: Array,
     kl: Array,
 ) -> None:
@@ -44,32 +71,29 @@ def draw_normals(
         raw: the head's outputs, shape (images, outputs).
         factors: the group's records.
         noise: standard normal numbers, shape (rows, m).
-        kept: filled with softplus of the diagonal's outputs, shape (rows, m).
+        scales: filled with the diagonal of L, shape (rows, m).
+        slopes: filled with its derivatives by the head's outputs, shape (rows, m).
         z: the group's coordinates are filled, shape (images, ambient).
         kl: the group's columns are filled, nats, shape (images, factors of all groups).
     """
-    dim = noise.shape[1]
+    dim, logs = noise.shape[1], np.empty_like(scales)
+    _read_scales(family, raw, factors, scales, slopes, logs)
     for row in range(len(noise)):
         image, factor = divmod(row, len(factors))
         offset, first = factors[factor, OFFSET], factors[factor, PARAMETER]
         divergence = 0.0
         for i in range(dim):
-            position = _diagonal(family, i)
-            if i == 0 or family != NORMAL_SINGLE:
-                kept[row, i] = softplus(np.float64(raw[image, first + position]))
-            else:
-                kept[row, i] = kept[row, 0]
-            scale = kept[row, i] + SCALE_FLOOR
-            mean = np.float64(raw[image, offset + i])
-            x = mean + scale * noise[row, i]
-            divergence += (scale * scale - 1 + mean * mean) / 2 - math.log(scale)
-            if family == NORMAL_FULL:
-                start = first + position - i
+            mean, scale = np.float64(raw[image, offset + i]), scales[row, i]
+            z[image, offset + i] = mean + scale * noise[row, i]
+            divergence += (scale * scale - 1 + mean * mean) / 2 - logs[row, i]
+        if family == NORMAL_FULL:
+            for i in range(1, dim):
+                start, shift = first + i * (i + 1) // 2, 0.0
                 for j in range(i):
                     entry = np.float64(raw[image, start + j])
-                    x += entry * noise[row, j]
+                    shift += entry * noise[row, j]
                     divergence += entry * entry / 2
-            z[image, offset + i] = x
+                z[image, offset + i] += shift
         kl[image, factors[factor, COLUMN]] = divergence
 
 
@@ -81,7 +105,8 @@ def differentiate_normals(
     raw: Array,
     factors: Array,
     noise: Array,
-    kept: Array,
+    scales: Array,
+    slopes: Array,
     by_raw: Array,
 ) -> None:
     """Fill in the gradients with respect to a group's outputs.
@@ -93,7 +118,8 @@ def differentiate_normals(
         raw: the head's outputs.
         factors: the group's records.
         noise: standard normal numbers.
-        kept: as `draw_normals` filled it.
+        scales: as `draw_normals` filled it.
+        slopes: as `draw_normals` filled it.
         by_raw: the group's columns are filled, shape (images, outputs).
     """
     dim = noise.shape[1]
@@ -101,19 +127,19 @@ def differentiate_normals(
         image, factor = divmod(row, len(factors))
         offset, first = factors[factor, OFFSET], factors[factor, PARAMETER]
         by_divergence = np.float64(by_kl[image, factors[factor, COLUMN]])
-        total = 0.0  # of a scale that all coordinates share
+        shared = 0.0  # the gradient by a scale that all coordinates share
         for i in range(dim):
             by_x = np.float64(by_z[image, offset + i])
             by_raw[image, offset + i] = by_x + by_divergence * raw[image, offset + i]
-            scale = kept[row, i] + SCALE_FLOOR
+            scale = scales[row, i]
             by_scale = by_x * noise[row, i] + by_divergence * (scale - 1 / scale)
-            total += by_scale
-            position = _diagonal(family, i)
-            if family == NORMAL_SINGLE:
-                by_scale = total
-            by_raw[image, first + position] = by_scale * -math.expm1(-kept[row, i])
+            shared += by_scale
+            if family != NORMAL_SINGLE:
+                by_raw[image, first + _diagonal(family, i)] = by_scale * slopes[row, i]
             if family == NORMAL_FULL:
-                start = first + position - i
+                start = first + i * (i + 1) // 2
                 for j in range(i):
                     by_entry = by_x * noise[row, j] + by_divergence * raw[image, start + j]
                     by_raw[image, start + j] = by_entry
+        if family == NORMAL_SINGLE:
+            by_raw[image, first] = shared * slopes[row, 0]

@@ -85,7 +85,8 @@ def draw(
         own_noise = _part(noise, batch, group[NOISE_BEFORE], group[NOISE], first, images)
         own_noise = own_noise.reshape(rows, group[NOISE] // group[FACTORS])
         if family >= NORMAL_SINGLE:
-            draw_normals(family, raw, own, own_noise, kept.reshape(rows, ambient), z, kl)
+            halves = kept.reshape(2, rows, ambient)
+            draw_normals(family, raw, own, own_noise, halves[0], halves[1], z, kl)
             continue
         seed = np.uint64(seeds[index]) + np.uint64(first * group[FACTORS]) * STREAM
         table = tables[index]
@@ -138,8 +139,11 @@ def differentiate_draw(
         own_noise = _part(noise, batch, group[NOISE_BEFORE], group[NOISE], first, images)
         own_noise = own_noise.reshape(rows, group[NOISE] // group[FACTORS])
         if family >= NORMAL_SINGLE:
-            softplus = kept.reshape(rows, ambient)
-            differentiate_normals(family, by_z, by_kl, raw, own, own_noise, softplus, by_raw)
+            halves = kept.reshape(2, rows, ambient)
+            kept_of_scales = halves[0], halves[1]
+            differentiate_normals(
+                family, by_z, by_kl, raw, own, own_noise, *kept_of_scales, by_raw
+            )
             continue
         end = group[NODE] + group[NODES]
         differentiate_samples_on_spheres(

@@ -124,7 +124,7 @@ def _groups(space: ProductSpace) -> tuple[FusedGroup, ...]:
     for (name, dim), indices in space.groups.items():
         if name == "normal":
             number = _NORMALS[space.covariance]
-            groups.append(FusedGroup(None, number, dim, indices, dim, dim))
+            groups.append(FusedGroup(None, number, dim, indices, noise=dim, kept=2 * dim))
         else:
             family, ambient = FUSED_FAMILIES[name], dim + 1
             noise = dim if family.has_cosines else ambient
