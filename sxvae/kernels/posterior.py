@@ -141,9 +141,7 @@ def differentiate_draw(
         if family >= NORMAL_SINGLE:
             halves = kept.reshape(2, rows, ambient)
             kept_of_scales = halves[0], halves[1]
-            differentiate_normals(
-                family, by_z, by_kl, raw, own, own_noise, *kept_of_scales, by_raw
-            )
+            differentiate_normals(family, by_z, by_kl, raw, own, own_noise, *kept_of_scales, by_raw)
             continue
         end = group[NODE] + group[NODES]
         differentiate_samples_on_spheres(

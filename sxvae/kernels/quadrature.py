@@ -13,6 +13,7 @@ import numpy as np
 from sxvae.kernels.compiler import Array, compiled
 
 _SMALLEST_FALL = 1e-30
+_SMALL = 1e-6
 # Added to a number below 2^51, it leaves the nearest integer in the lowest bits.
 _SHIFT = 1.5 * 2.0**52
 _SIXTH = 1 / 6
@@ -26,6 +27,13 @@ _LOG_2 = math.log(2)
 
 
 @compiled
+def _quick_log_of_one_plus(x: float) -> float:
+    """log(1 + x) to ten digits: `log1p` takes longer, and is needed for small x alone."""
+    logarithm: float = math.log1p(x) if abs(x) < _SMALL else math.log(1 + x)
+    return logarithm
+
+
+@compiled
 def integration_width(
     ratio: float, first: float, second: float, rate: float, depth: float
 ) -> float:
@@ -36,7 +44,8 @@ def integration_width(
     u = 2 * depth / (slope + math.sqrt(slope * slope + 2 * depth * curvature))
     if not 0 <= u < 1 - 2.0**-52:
         u = 1 - 2.0**-52
-    drop = -(power * math.log(1 - u) + second * math.log(1 + ratio * u) + rate * u)
+    log_end, log_other = _quick_log_of_one_plus(-u), _quick_log_of_one_plus(ratio * u)
+    drop = -(power * log_end + second * log_other + rate * u)
     fall = power / (1 - u) - second * ratio / (1 + ratio * u) - rate
     u = min(u + (depth - drop) / max(fall, _SMALLEST_FALL), 1.0)
     return u / (1 + math.sqrt(1 - u))

@@ -142,7 +142,7 @@ def _draw(
         if group >= 0:
             invalid.append(group)
 
-    _in_blocks_of_images(*kl.shape, task)
+    _in_blocks_of_images(len(raw), kl.shape[1], task)
     if invalid:
         _refuse(raw, known.groups[min(invalid)], space)
 
@@ -170,7 +170,7 @@ def _differentiate(
             by_raw[images],
         )
 
-    _in_blocks_of_images(*by_kl.shape, task)
+    _in_blocks_of_images(len(raw), by_kl.shape[1], task)
 
 
 def _in_blocks_of_images(images: int, factors: int, task: Callable[[slice], None]) -> None:

@@ -59,9 +59,7 @@ def draw(loc: Tensor, concentration: Tensor, sample_shape: torch.Size, family: F
     return x.view(*sample_shape, *loc.shape)
 
 
-def draw_cosines(
-    concentration: Tensor, count: int, ambient: int, family: int
-) -> Cosines | None:
+def draw_cosines(concentration: Tensor, count: int, ambient: int, family: int) -> Cosines | None:
     """Draw 1 - <loc, x> and 1 + <loc, x> of samples.
 
     Args:
@@ -83,9 +81,7 @@ def draw_cosines(
     invalid: list[int] = []
 
     def task(block: slice) -> None:
-        row = kernel(
-            k, ambient, seed, block.start, one_minus_cosine[block], one_plus_cosine[block]
-        )
+        row = kernel(k, ambient, seed, block.start, one_minus_cosine[block], one_plus_cosine[block])
         if row >= 0:
             invalid.append(row)
 

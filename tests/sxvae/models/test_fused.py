@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from sxvae import ProductSpace
+from sxvae.distributions import ProductDistribution
+from sxvae.distributions.normal import normal
 from sxvae.errors import NumericalError
 from sxvae.models import fused
 from sxvae.models.fused import is_fusible
@@ -87,9 +90,11 @@ def test_values_and_gradients_are_those_of_the_distributions(
         )
 
 
-@pytest.mark.parametrize("dims", ["4,4", "3,1,3,8,1"])
-def test_blocks_change_nothing(dims: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    head, features = _head(dims), _features()
+@pytest.mark.parametrize("space", [VMF[3], VMF[4], *MIXED])
+def test_blocks_change_nothing(
+    space: tuple[str, str, Covariance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, features = _head(*space), _features()
     found = []
     for rows in (10_000, 14):
         monkeypatch.setattr(fused, "_ROWS", rows)
@@ -114,32 +119,64 @@ def test_one_output_alone_has_gradients() -> None:
         torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("families", ["power-spherical", "normal", "vmf,normal"])
-def test_other_families_go_by_their_distributions(families: str) -> None:
-    head, features = _head("3,2", families), _features()
+@pytest.mark.parametrize("space", [VMF[4], *MIXED])
+def test_what_is_not_fused_gives_the_same(
+    space: tuple[str, str, Covariance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, without Numba, or with a family that has no compiled functions."""
+    head, features = _head(*space), _features()
     torch.manual_seed(4)
-    z, kl = _fused(head, features)
+    expected = _fused(head, features)
+    monkeypatch.setattr(fused, "_FUSIBLE", {"vmf of another kind"})
     torch.manual_seed(4)
-    expected = _by_distributions(head, features)
-    assert torch.equal(z, expected[0])
-    assert torch.equal(kl, expected[1])
+    for ours, theirs in zip(_fused(head, features), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-def test_second_derivatives_are_refused() -> None:
-    head, features = _head("4,4"), _features()
-    z, kl = _fused(head, features)
-    (gradient,) = torch.autograd.grad(z.sum() + kl.sum(), features, create_graph=True)
+def _curvature(
+    way: Callable[[PosteriorHead, Tensor], tuple[Tensor, Tensor]], head: PosteriorHead
+) -> Tensor:
+    features = _features()
+    torch.manual_seed(4)
+    z, kl = way(head, features)
+    (slope,) = torch.autograd.grad(z.sin().sum() + kl.sum(), features, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.square().sum(), features)
+    return curvature
+
+
+@pytest.mark.parametrize("families", ["spherical-cauchy", "spherical-cauchy,normal"])
+def test_second_derivatives_are_those_of_the_distributions(families: str) -> None:
+    head = _head("3,2", families, "full")
+    found, expected = _curvature(_fused, head), _curvature(_by_distributions, head)
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("families", ["vmf", "power-spherical", "normal,vmf"])
+def test_second_derivatives_by_a_cosine_are_refused(families: str) -> None:
     with pytest.raises(NotImplementedError, match="first derivatives only"):
-        gradient.sum().backward()
+        _curvature(_fused, _head("4,4", families))
+
+
+def test_a_backward_pass_that_is_differentiated_leaves_the_random_stream() -> None:
+    head, features = _head("4,4", "spherical-cauchy"), _features()
+    z, _ = _fused(head, features)
+    before = torch.get_rng_state()
+    torch.autograd.grad(z.sum(), features, create_graph=True)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_concentrations_that_are_not_finite_are_refused(value: float) -> None:
-    head, features = _head("4,4"), _features()
+@pytest.mark.parametrize("family", ["vmf", "power-spherical", "spherical-cauchy"])
+def test_concentrations_that_are_not_finite_are_refused(family: str, value: float) -> None:
+    head, features = _head("2,4,4", f"normal,{family},{family}"), _features()
     with torch.no_grad():
         head.linear.bias[head_layout(head.space).concentration][1] = value
-    with pytest.raises(NumericalError, match=r"R\^5 .* 40 of 80 are not"):
-        _fused(head, features)
+    messages = []
+    for way in (_fused, _by_distributions):
+        with pytest.raises(NumericalError, match=r"R\^5 .* 40 of 80 are not") as caught:
+            way(head, features)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
 
 
 def test_all_random_numbers_come_from_pytorch() -> None:
@@ -178,6 +215,26 @@ def test_a_prior_for_each_image_is_broadcast() -> None:
     prior = head.space.prior(dtype=torch.float64).expand((3, BATCH))
     _, kl = head(features).rsample_and_kl(prior)
     torch.testing.assert_close(kl, _fused(head, features)[1].expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+@pytest.mark.parametrize("change", ["moved", "scaled", "learned", "wide"])
+def test_a_prior_that_is_not_standard_normal_counts(covariance: Covariance, change: str) -> None:
+    head, features = _head("3,2", "vmf,normal", covariance, torch.float32), _features(torch.float32)
+    dtype = torch.float64 if change == "wide" else torch.float32
+    standard = head.space.prior(dtype=dtype)
+    loc, unit = standard.groups[1].mean.clone(), torch.eye(2, dtype=dtype)
+    loc = (loc + (change == "moved")).requires_grad_(change == "learned")
+    scale = unit * (2 if change == "scaled" else 1)
+    entries = scale.flatten() if covariance == "full" else scale.diagonal()
+    group = normal(loc, entries.expand(1, -1), covariance)
+    prior = ProductDistribution([standard.groups[0], group], standard.positions)
+    _, kl = head(features).rsample_and_kl(prior)
+    expected = head.space.posterior(*head(features).parameters).kl_per_factor(prior)
+    torch.testing.assert_close(kl, expected, rtol=1e-6, atol=1e-6)
+    if change == "learned":
+        (gradient,) = torch.autograd.grad(kl.sum(), loc)
+        assert gradient.abs().max() > 0
 
 
 def test_a_prior_on_other_spheres_is_refused() -> None:
