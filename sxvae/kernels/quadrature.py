@@ -1,4 +1,4 @@
-"""What the derivatives of both families integrate with, compiled for the CPU.
+"""What the derivatives of cosines integrate with, compiled for the CPU.
 
 The integral, its variable and the names of its parameters are those of
 `sxvae.distributions.sampling.implicit`.
@@ -48,7 +48,8 @@ def integration_width(
     drop = -(power * log_end + second * log_other + rate * u)
     fall = power / (1 - u) - second * ratio / (1 + ratio * u) - rate
     u = min(u + (depth - drop) / max(fall, _SMALLEST_FALL), 1.0)
-    return u / (1 + math.sqrt(1 - u))
+    width: float = u / (1 + math.sqrt(1 - u))
+    return width
 
 
 @compiled
@@ -85,7 +86,8 @@ def log_of_one_plus(x: float) -> float:
     # The series of atanh s up to s^15, added in pairs as in `exponential`.
     low = 1 + s2 / 3 + (1 / 5 + s2 / 7) * s4
     high = (1 / 9 + s2 / 11) + (1 / 13 + s2 / 15) * s4
-    return 2 * s * (low + high * (s4 * s4)) + (power * _LOG_2 + lost)
+    logarithm: float = 2 * s * (low + high * (s4 * s4)) + (power * _LOG_2 + lost)
+    return logarithm
 
 
 @compiled
