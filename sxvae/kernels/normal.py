@@ -49,7 +49,8 @@ def _read_scales(
     for i in range(len(scale)):
         decay = exponential(-abs(scale[i]))
         slope[i] = (1.0 if scale[i] > 0 else decay) / (1 + decay)
-        scale[i] = max(scale[i], 0.0) + log_of_one_plus(decay) + SCALE_FLOOR
+        above = 0.0 if scale[i] < 0 else scale[i]  # NaN, which max would lose, stays NaN
+        scale[i] = above + log_of_one_plus(decay) + SCALE_FLOOR
         log[i] = log_of_one_plus(scale[i] - 1)
 
 

@@ -126,7 +126,7 @@ def differentiate_draw(
         batch: the number of all images.
         first: the index of the block's first image.
         noise: as `draw` left it.
-        work: as `draw` left it; the block's part is overwritten.
+        work: as `draw` left it.
         by_raw: filled with the gradients, shape (images, outputs).
     """
     images = len(raw)

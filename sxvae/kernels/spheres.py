@@ -115,7 +115,7 @@ def differentiate_samples_on_spheres(
         raw: the head's outputs.
         factors: the group's records.
         noise: as `draw_on_spheres` left it.
-        work: as `draw_on_spheres` left it; overwritten.
+        work: as `draw_on_spheres` left it.
         nodes: of the quadrature on [0, 1].
         weights: of the nodes.
         depth: of the quadrature, as in `implicit`.

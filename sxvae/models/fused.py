@@ -85,7 +85,7 @@ class _SampleAndKL(torch.autograd.Function):
         (outputs,) = ctx.saved_tensors  # PyTorch checks here that `raw`, its memory, is unchanged
         if torch.is_grad_enabled():  # somebody wants second derivatives
             return _by_distributions(outputs, ctx.space, ctx.generator, grads), None
-        by_z, by_kl = (gradient.contiguous().numpy() for gradient in grads)
+        by_z, by_kl = (gradient.detach().contiguous().numpy() for gradient in grads)
         by_outputs = np.empty_like(ctx.raw)
         known = plan(ctx.space, outputs.dtype)
         _differentiate(known, by_z, by_kl, ctx.raw, ctx.noise, ctx.work, by_outputs)

@@ -74,7 +74,7 @@ class Plan(NamedTuple):
     kept: int
 
 
-@functools.lru_cache
+@functools.lru_cache(maxsize=16)  # a plan takes 0.4 MB for each group
 def plan(space: ProductSpace, dtype: torch.dtype) -> Plan:
     """The plan for a space whose families can be fused, for outputs of a type."""
     groups = _groups(space)

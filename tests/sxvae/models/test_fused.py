@@ -190,15 +190,45 @@ def test_all_random_numbers_come_from_pytorch() -> None:
     assert not torch.isclose(draws[0], draws[2]).any()
 
 
-def test_no_image_gives_no_sample() -> None:
-    head, features = _head("4,2"), _features()[:0]
+@pytest.mark.parametrize("families", ["vmf", "normal", "normal,power-spherical"])
+def test_no_image_gives_no_sample(families: str) -> None:
+    head, features = _head("4,2", families), _features()[:0]
     z, kl = _fused(head, features)
-    assert z.shape == (0, 8)
+    assert z.shape == (0, head.space.ambient)
     assert kl.shape == (0, 2)
     (z.sum() + kl.sum()).backward()
     gradient = head.linear.weight.grad
     assert gradient is not None
     assert not gradient.any()
+
+
+def test_gradients_can_be_taken_twice_and_in_directions_that_are_learned() -> None:
+    head, features = _head(*MIXED[0]), _features()
+    z, kl = _fused(head, features)
+    weights = torch.ones_like(z).requires_grad_()
+    grads = [
+        torch.autograd.grad((z, kl), features, (weights, torch.ones_like(kl)), retain_graph=True)
+        for _ in range(2)
+    ]
+    assert torch.equal(grads[0][0], grads[1][0])
+
+
+@pytest.mark.parametrize("covariance", ["single", "diagonal", "full"])
+@pytest.mark.parametrize("value", [math.nan, -math.inf, -800.0, 1e4])
+def test_scales_at_the_ends(covariance: Covariance, value: float) -> None:
+    """What is not a number stays so, for training to see it."""
+    head, features = _head("3", "normal", covariance), _features()
+    with torch.no_grad():
+        head.linear.bias[head_layout(head.space).scale][0] = value
+    found = []
+    for way in (_fused, _by_distributions):
+        torch.manual_seed(4)
+        z, kl = way(head, features)
+        (by_bias,) = torch.autograd.grad(z.sum() + kl.sum(), head.linear.bias)
+        found.append((z, kl) if math.isnan(value) else (z, kl, by_bias))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-7, equal_nan=True)
+    assert found[0][0].isnan().any() == math.isnan(value)
 
 
 def test_outputs_that_are_changed_before_the_backward_pass_are_refused() -> None:
