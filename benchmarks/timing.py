@@ -20,6 +20,7 @@ ROUNDS = 15
 FEWER_ROUNDS = 2
 
 Task = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,23 @@ class Timing:
         return float(low), float(high)
 
 
-def interleaved(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Timing]:
+def interleaved(
+    tasks: Mapping[str, Task], rounds: int = ROUNDS, clock: Clock = time.perf_counter
+) -> dict[str, Timing]:
     """Time tasks that take turns, each after a call that is not counted."""
     is_test = rounds <= FEWER_ROUNDS
     calls = {name: 1 if is_test else _calls_in_a_run(task) for name, task in tasks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            seconds[name].append(_seconds(task, calls[name]))
+            seconds[name].append(_seconds(task, calls[name], clock))
     return {name: Timing(tuple(each)) for name, each in seconds.items()}
+
+
+def over_pairs(timing: Timing, limit: Timing) -> float:
+    """The median of the ratios of runs that were made one after the other."""
+    pairs = zip(timing.seconds, limit.seconds, strict=True)
+    return float(np.median([ours / its for ours, its in pairs]))
 
 
 def over_limit(timing: Timing, limit: Timing) -> float:
@@ -59,11 +68,11 @@ def over_limit(timing: Timing, limit: Timing) -> float:
     return timing.median / limit.best
 
 
-def _seconds(task: Task, calls: int) -> float:
-    start = time.perf_counter()
+def _seconds(task: Task, calls: int, clock: Clock = time.perf_counter) -> float:
+    start = clock()
     for _ in range(calls):
         task()
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 def _calls_in_a_run(task: Task) -> int:

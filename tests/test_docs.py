@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
-# Of measurements, and of a page whose examples run elsewhere, in an environment without PyTorch.
-_OTHERS = {"measurements.md", "applications.md"}
+# Two of measurements and tests, without examples, and one whose examples run elsewhere, in an
+# environment without PyTorch.
+_OTHERS = {"measurements.md", "reliability.md", "applications.md"}
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in _OTHERS)
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -71,17 +71,6 @@ def with_derivatives_of(value: Value, *arguments: Tensor, stand_in: Tensor) -> T
     return with_derivatives(inner, slopes, stand_in, *arguments)
 
 
-def first_order(gradient: Tensor, *arguments: Tensor) -> Tensor:
-    """A gradient that raises NotImplementedError when it is differentiated by `arguments`.
-
-    PyTorch's own `once_differentiable` would treat it as a constant there.
-    """
-    if torch.compiler.is_compiling():  # which has first derivatives only
-        return gradient
-    result: Tensor = _FirstOrder.apply(gradient, *arguments)
-    return result
-
-
 def _linear(value: Value, derivatives: Derivatives, *arguments: Tensor) -> Tensor:
     """The value plus terms that are 0 and have the derivatives: operations for a trace."""
     plain = [each.detach() for each in arguments]
@@ -149,31 +138,11 @@ class _KnownOfAll(_Known):
     vmap = torch.autograd.Function.vmap
 
 
-class _FirstOrder(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(gradient: Tensor, *arguments: Tensor) -> Tensor:
-        return gradient.clone()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:  # noqa: ANN401
-        """There is nothing to keep."""
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # noqa: ANN401
-        raise NotImplementedError(_NO_SECOND)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:  # noqa: ANN401
-        raise NotImplementedError(_NO_SECOND)
-
-
 _NO_FORWARD_OVER_FORWARD = (
     "forward mode over forward mode does not go through distributions on spheres: take one of the "
     "derivatives in reverse mode, as torch.func.hessian does"
 )
 _NO_SECOND = (
-    "samples by their concentration, a posterior's fused sample and KL, and the KL between two "
-    "power spherical distributions have first derivatives only"
+    "samples by their concentration, and the KL between two power spherical distributions have "
+    "first derivatives only"
 )

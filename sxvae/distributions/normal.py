@@ -62,6 +62,21 @@ def normal_parameters(distribution: Distribution, covariance: str) -> tuple[Tens
     return base.loc, base.scale[..., :1] if covariance == "single" else base.scale
 
 
+def is_standard_normal(distribution: Distribution, dtype: torch.dtype) -> bool:
+    """Whether it is a constant standard normal of a type on the CPU, as `normal` makes them."""
+    if isinstance(distribution, MultivariateNormal):
+        loc, scale = distribution.loc, distribution.scale_tril
+        unit: Tensor | float = torch.eye(loc.shape[-1], dtype=dtype)
+    elif isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal):
+        loc, scale, unit = distribution.base_dist.loc, distribution.base_dist.scale, 1.0
+    else:
+        return False
+    if loc.requires_grad or scale.requires_grad or loc.device.type != "cpu":
+        return False
+    is_of_type = loc.dtype == scale.dtype == dtype
+    return is_of_type and not bool(loc.any()) and bool((scale == unit).all())
+
+
 class CastDistribution(Distribution):
     """A distribution whose results are cast to float16 or bfloat16.
 

@@ -20,6 +20,7 @@ from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.known_derivatives import with_derivatives, without_derivatives
 from sxvae.distributions.power_spherical_fit import best_concentration, best_direction
 from sxvae.distributions.precision import in_full_precision
+from sxvae.distributions.sampling import compiled
 from sxvae.distributions.sampling.cosines import Cosines
 from sxvae.distributions.sampling.implicit import Side, integral_over_side
 from sxvae.distributions.special.gamma_differences import (
@@ -114,9 +115,16 @@ class PowerSpherical(ExponentialFamily):
         half = (towards + away) / 2
         return Cosines(*((part / half).clamp_min_(_SMALLEST) for part in (away, towards)))
 
+    def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
+        cosines = compiled.draw_cosines(concentration, count, self._ambient, self._kernel)
+        # There are none if a concentration is invalid: this function then names it in its error.
+        return cosines or self._draw_cosines(concentration)
+
     def _cosine_derivative(
         self, cosines: Cosines, concentration: Tensor, mean_minus_s: Tensor, dtype: torch.dtype
     ) -> Tensor:
+        if self._ambient == 3:  # ((1 + t) / 2)^(k + 1) is the distribution function
+            return cosines.one_plus * _statistic(cosines) / (concentration + 1)
         power = (self._ambient - 3) / 2
         return _one_minus_cosine_derivative(cosines, concentration, mean_minus_s, power, dtype)
 
@@ -167,6 +175,12 @@ def _log_gamma_difference_at_zero(beta: float) -> float:
     return log_gamma_difference(torch.tensor(beta, dtype=torch.float64), beta).item()
 
 
+def _statistic(cosines: Cosines) -> Tensor:
+    """log((1 + t) / 2), from 1 - t or 1 + t, whichever has it to all digits."""
+    one_minus, one_plus = cosines
+    return torch.where(one_minus < 1, torch.log1p(-one_minus / 2), torch.log(one_plus / 2))
+
+
 def _one_minus_cosine_derivative(
     cosines: Cosines,
     concentration: Tensor,
@@ -180,7 +194,7 @@ def _one_minus_cosine_derivative(
     log(1 - y/2).
     """
     one_minus, one_plus = cosines
-    statistic = torch.where(one_minus < 1, torch.log1p(-one_minus / 2), torch.log(one_plus / 2))
+    statistic = _statistic(cosines)
     is_near = statistic >= -mean_minus_s  # integrate over the side of the mean direction
     distance = torch.where(is_near, one_minus, one_plus)
     ratio = (distance / torch.where(is_near, one_plus, one_minus)).to(dtype)

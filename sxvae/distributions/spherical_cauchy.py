@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.distributions import register_kl
@@ -11,6 +13,7 @@ from sxvae.distributions.constraints import check_concentrations
 from sxvae.distributions.divergences import common_batch_shape
 from sxvae.distributions.fitting import checked_points
 from sxvae.distributions.geometry import Shape, log_surface_area
+from sxvae.distributions.partition_table import PartitionMoments, PartitionTable
 from sxvae.distributions.precision import in_full_precision
 from sxvae.distributions.rotational import RotationallySymmetric
 from sxvae.distributions.sampling.moebius import dilate
@@ -166,6 +169,28 @@ def _kl(sinh_square: Tensor, dim: int) -> Tensor:
     """
     one_minus, one_plus, weight = uniform_cosines(dim, sinh_square.device)
     return dim / 2 * (torch.log1p(sinh_square.unsqueeze(-1) * (one_minus * one_plus)) @ weight)
+
+
+@functools.cache
+def kl_table(ambient: int) -> PartitionTable:
+    """The KL to the uniform distribution on the unit sphere of R^p, for compiled functions.
+
+    The slope of the KL by k, over k, stands in the place of `PartitionMoments.variance`, which is
+    just that for exponential families, and follows the same law for large k.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        return PartitionTable(lambda k: _kl_and_slope_over_k(k, ambient - 1))
+
+
+def _kl_and_slope_over_k(concentration: Tensor, dim: int) -> PartitionMoments:
+    scaled = concentration / dim
+    stretch = 1 + 2 * scaled
+    sinh_square = scaled * (scaled / stretch)
+    one_minus, one_plus, weight = uniform_cosines(dim, concentration.device)
+    product = one_minus * one_plus
+    mean = (product / (1 + sinh_square.unsqueeze(-1) * product)) @ weight
+    slope_over_k = (1 + scaled) / stretch / stretch * mean / dim
+    return PartitionMoments(_kl(sinh_square, dim), torch.zeros_like(mean), slope_over_k)
 
 
 @register_kl(SphericalCauchy, SphericalCauchy)  # type: ignore[untyped-decorator]

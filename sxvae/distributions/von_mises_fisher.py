@@ -86,7 +86,7 @@ class VonMisesFisher(ExponentialFamily):
         return draw_cosines(concentration, self._ambient)
 
     def _draw_cosines_of_rows(self, concentration: Tensor, count: int) -> Cosines:
-        cosines = compiled.draw_von_mises_fisher_cosines(concentration, count, self._ambient)
+        cosines = compiled.draw_cosines(concentration, count, self._ambient, self._kernel)
         # There are none if a concentration is invalid: this function then names it in its error.
         return cosines or draw_cosines(concentration, self._ambient)
 

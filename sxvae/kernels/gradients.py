@@ -94,5 +94,6 @@ def differentiate(
                 nodes,
                 weights,
                 depth,
+                scratch,
             )
         by_k[row] += (by_sine * cosine / sine - along) * derivative

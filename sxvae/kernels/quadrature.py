@@ -1,4 +1,4 @@
-"""What the derivatives of both families integrate with, compiled for the CPU.
+"""What the derivatives of cosines integrate with, compiled for the CPU.
 
 The integral, its variable and the names of its parameters are those of
 `sxvae.distributions.sampling.implicit`.
@@ -13,9 +13,24 @@ import numpy as np
 from sxvae.kernels.compiler import Array, compiled
 
 _SMALLEST_FALL = 1e-30
+_SMALL = 1e-6
 # Added to a number below 2^51, it leaves the nearest integer in the lowest bits.
 _SHIFT = 1.5 * 2.0**52
 _SIXTH = 1 / 6
+# Of float64's exponent. Numbers from sqrt(2) on get the next one by an addition to their bits.
+_BIAS = np.int64(1023)
+_TO_NEXT_POWER = np.int64((1 << 52) - 0x6A09E667F3BCD)
+# The bits of 2^52: a whole number in the lowest ones is added to it.
+_SHIFT_BITS = np.int64(0x4330000000000000)
+_SHIFTED_BIAS = 2.0**52 + 1023
+_LOG_2 = math.log(2)
+
+
+@compiled
+def _quick_log_of_one_plus(x: float) -> float:
+    """log(1 + x) to ten digits: `log1p` takes longer, and is needed for small x alone."""
+    logarithm: float = math.log1p(x) if abs(x) < _SMALL else math.log(1 + x)
+    return logarithm
 
 
 @compiled
@@ -29,10 +44,12 @@ def integration_width(
     u = 2 * depth / (slope + math.sqrt(slope * slope + 2 * depth * curvature))
     if not 0 <= u < 1 - 2.0**-52:
         u = 1 - 2.0**-52
-    drop = -(power * math.log(1 - u) + second * math.log(1 + ratio * u) + rate * u)
+    log_end, log_other = _quick_log_of_one_plus(-u), _quick_log_of_one_plus(ratio * u)
+    drop = -(power * log_end + second * log_other + rate * u)
     fall = power / (1 - u) - second * ratio / (1 + ratio * u) - rate
     u = min(u + (depth - drop) / max(fall, _SMALLEST_FALL), 1.0)
-    return u / (1 + math.sqrt(1 - u))
+    width: float = u / (1 + math.sqrt(1 - u))
+    return width
 
 
 @compiled
@@ -51,6 +68,26 @@ def exponential(x: float) -> float:
     # The integer is in the lowest bits of the shifted number; it is added to the exponent's bits.
     bits = np.float64(value).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)
     return np.int64(bits).view(np.float64)
+
+
+@compiled
+def log_of_one_plus(x: float) -> float:
+    """log(1 + x) to 1e-13 for x above -1 by operations that a loop can vectorise."""
+    whole = 1 + x
+    lost = (x - (whole - 1)) / whole
+    # A power of 2 times a number from sqrt(1/2) to sqrt(2): the power is in the exponent's bits.
+    bits = np.float64(whole).view(np.int64)
+    exponent = (bits + _TO_NEXT_POWER) >> 52
+    mantissa = np.int64(bits - ((exponent - _BIAS) << 52)).view(np.float64)
+    power = np.int64(exponent | _SHIFT_BITS).view(np.float64) - _SHIFTED_BIAS
+    s = (mantissa - 1) / (mantissa + 1)
+    s2 = s * s
+    s4 = s2 * s2
+    # The series of atanh s up to s^15, added in pairs as in `exponential`.
+    low = 1 + s2 / 3 + (1 / 5 + s2 / 7) * s4
+    high = (1 / 9 + s2 / 11) + (1 / 13 + s2 / 15) * s4
+    logarithm: float = 2 * s * (low + high * (s4 * s4)) + (power * _LOG_2 + lost)
+    return logarithm
 
 
 @compiled

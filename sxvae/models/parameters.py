@@ -10,11 +10,8 @@ from torch import Tensor
 from torch.nn.functional import pad, softplus
 
 from sxvae.distributions.constants import cached_constant
-from sxvae.kernels.constants import CONCENTRATION_FLOOR
+from sxvae.kernels.constants import CONCENTRATION_FLOOR, SCALE_FLOOR
 from sxvae.spaces import PosteriorParameters, ProductSpace
-
-# The standard deviations of normal posteriors stay above this, so that their density is bounded.
-SCALE_FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,8 @@ class HeadLayout:
             `scale`; for an entry that is always 0 the index behind the last output.
         scale_positive: for each entry of `PosteriorParameters.scale` whether it must be positive: a
             standard deviation, or a Cholesky factor's diagonal.
+        parameters: for each factor the index of the output for its concentration, or of the first
+            for its scale.
         size: the number of outputs.
     """
 
@@ -38,6 +37,7 @@ class HeadLayout:
     scale: slice
     scale_sources: tuple[int, ...]
     scale_positive: tuple[bool, ...]
+    parameters: tuple[int, ...]
     size: int
 
     @property
@@ -52,13 +52,16 @@ def head_layout(space: ProductSpace) -> HeadLayout:
     sources: list[int | None] = []
     positive: list[bool] = []
     outputs = 0
-    for factor in (space.factors[index] for index in space.euclidean):
+    concentrations = space.ambient + len(space.spheres)
+    parameters = {index: space.ambient + number for number, index in enumerate(space.spheres)}
+    for index in space.euclidean:
+        factor = space.factors[index]
+        parameters[index] = concentrations + outputs
         for entry in range(factor.scales):
             row, column = divmod(entry, factor.dim) if factor.covariance == "full" else (0, 0)
             sources.append(outputs if column <= row else None)
             positive.append(column == row)
             outputs += column <= row
-    concentrations = space.ambient + len(space.spheres)
     size = concentrations + outputs
     return HeadLayout(
         loc=slice(0, space.ambient),
@@ -66,6 +69,7 @@ def head_layout(space: ProductSpace) -> HeadLayout:
         scale=slice(concentrations, size),
         scale_sources=tuple(outputs if source is None else source for source in sources),
         scale_positive=tuple(positive),
+        parameters=tuple(parameters[index] for index in range(len(space.factors))),
         size=size,
     )
 
@@ -86,7 +90,7 @@ def activate(outputs: Tensor, space: ProductSpace) -> PosteriorParameters:
 
 
 def concentration(outputs: Tensor) -> Tensor:
-    """Concentrations from the layer's outputs for them. `kernels.posterior` computes the same."""
+    """Concentrations from the layer's outputs for them. `kernels.activation` computes the same."""
     return softplus(outputs) + CONCENTRATION_FLOOR
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from sxvae.distributions import HypersphericalUniform, ProductDistribution
 from sxvae.distributions.geometry import Shape
+from sxvae.distributions.normal import is_standard_normal
 from sxvae.distributions.precision import REDUCED_TYPES, in_full_precision, promoted
 from sxvae.models.fused import fused_sample_and_kl, is_fusible
 from sxvae.models.parameters import activate, head_layout
@@ -70,8 +71,8 @@ def _in_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 class Posterior(ProductDistribution):
     """q(z given x) by the outputs of the head's layer.
 
-    Its parameters and distributions are made when they are first used: a training step on von
-    Mises-Fisher factors needs only `rsample_and_kl`, which is one fused operation there.
+    Its parameters and distributions are made when they are first used: a training step on the CPU
+    needs only `rsample_and_kl`, which is one fused operation there.
 
     Args:
         space: the product space.
@@ -152,15 +153,23 @@ class Posterior(ProductDistribution):
             NumericalError: if a concentration is not finite.
             ValueError: if the two are not grouped alike.
         """
-        if self._is_prior(other) and is_fusible(self.outputs, self.space):
+        if is_fusible(self.outputs, self.space) and self._is_prior(other):
             return fused_sample_and_kl(self.outputs, self.space)
         return super().rsample_and_kl(other)
 
     def _is_prior(self, other: ProductDistribution) -> bool:
-        """Whether it is uniform on the space's spheres, and the same for all images."""
-        is_uniform = all(isinstance(group, HypersphericalUniform) for group in other.groups)
+        """Whether it is uniform or standard normal on each factor, and the same for all images."""
         is_alike = self.positions == other.positions and self._ambients == other._ambients
-        return is_uniform and is_alike and not other.batch_shape
+        return (
+            is_alike
+            and not other.batch_shape
+            and all(
+                is_standard_normal(group, self.dtype)
+                if family == "normal"
+                else isinstance(group, HypersphericalUniform)
+                for (family, _), group in zip(self.space.groups, other.groups, strict=True)
+            )
+        )
 
 
 def posterior_parameters(

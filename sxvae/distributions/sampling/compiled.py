@@ -19,6 +19,7 @@ from sxvae.distributions.sampling.implicit import derivative_type, quadrature
 from sxvae.distributions.sampling.threads import in_blocks
 from sxvae.distributions.sampling.traced import CosineDerivative, Drawn, twice_differentiable
 from sxvae.distributions.transforms import is_transforming
+from sxvae.kernels.constants import POWER_SPHERICAL
 from sxvae.randomness import fresh_seed
 
 # What a thread does at a time: so many coordinates, or so many cosines or derivatives.
@@ -58,21 +59,21 @@ def draw(loc: Tensor, concentration: Tensor, sample_shape: torch.Size, family: F
     return x.view(*sample_shape, *loc.shape)
 
 
-def draw_von_mises_fisher_cosines(
-    concentration: Tensor, count: int, ambient: int
-) -> Cosines | None:
-    """Draw 1 - <loc, x> and 1 + <loc, x> of von Mises-Fisher samples.
+def draw_cosines(concentration: Tensor, count: int, ambient: int, family: int) -> Cosines | None:
+    """Draw 1 - <loc, x> and 1 + <loc, x> of samples.
 
     Args:
         concentration: k, shape (rows,); sample i belongs to row i % rows.
         count: the number of samples.
         ambient: p.
+        family: its number in `sxvae.kernels.constants`.
 
     Returns:
         Both of shape (count,), float64; None if a concentration is negative or not finite.
     """
-    from sxvae.kernels.wood import draw_cosines
+    from sxvae.kernels import beta, wood
 
+    kernel = beta.draw_cosines if family == POWER_SPHERICAL else wood.draw_cosines
     k = concentration.contiguous().numpy()
     cosines = torch.empty(2, count, dtype=torch.float64)
     one_minus_cosine, one_plus_cosine = cosines.numpy()
@@ -80,9 +81,7 @@ def draw_von_mises_fisher_cosines(
     invalid: list[int] = []
 
     def task(block: slice) -> None:
-        row = draw_cosines(
-            k, ambient, seed, block.start, one_minus_cosine[block], one_plus_cosine[block]
-        )
+        row = kernel(k, ambient, seed, block.start, one_minus_cosine[block], one_plus_cosine[block])
         if row >= 0:
             invalid.append(row)
 

@@ -13,13 +13,18 @@ import torch
 def in_blocks(count: int, size: int, task: Callable[[slice], None]) -> None:
     """Call `task` for consecutive slices of `size` that cover 0..count, on PyTorch's thread count.
 
-    A single slice is done at once, on the caller's thread.
+    A single slice, or a single thread's, is done at once, on the caller's thread.
     """
     if count <= size:
         task(slice(0, count))
         return
     blocks = (slice(start, min(start + size, count)) for start in range(0, count, size))
-    for done in [_pool(torch.get_num_threads()).submit(task, block) for block in blocks]:
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for block in blocks:
+            task(block)
+        return
+    for done in [_pool(threads).submit(task, block) for block in blocks]:
         done.result()
 
 

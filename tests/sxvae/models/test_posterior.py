@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from sxvae import ProductSpace, ProductSpaceVAE
 from sxvae.distributions import ProductDistribution
-from sxvae.models.parameters import SCALE_FLOOR, head_layout
+from sxvae.kernels.constants import SCALE_FLOOR
+from sxvae.models.parameters import head_layout
 from sxvae.models.posterior import LearnedRadius, PosteriorHead
 from sxvae_runtime.factors import Covariance
 

@@ -80,7 +80,7 @@ def _family(folder: Path, rewrite: Rewrite) -> None:
     [
         (_external, "takes numbers from outside"),
         (_link, "is a link, which is not followed"),
-        (_pipe, "is a pipe, a socket or a device"),
+        (_pipe, "is a named pipe and no file"),
         (_family, "is not known"),
     ],
 )
