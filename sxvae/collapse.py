@@ -12,6 +12,8 @@ from sxvae_runtime.factors import Factor
 ACTIVE_INFORMATION = 0.1
 # A mean concentration so near its floor is at the floor.
 _NEAR_FLOOR = 0.01
+# What tells whether a factor has collapsed.
+_TOLD = ("mutual_information", "concentration_per_factor")
 # A sentence names so many factors; there may be thousands.
 _MOST_NAMED = 5
 
@@ -26,7 +28,7 @@ def collapsed_factors(
         concentration: the mean concentration of each; None for a Euclidean factor.
     """
     return [
-        value <= ACTIVE_INFORMATION or _is_at_floor(k)
+        value <= ACTIVE_INFORMATION or is_at_floor(k)
         for value, k in zip(information, concentration, strict=True)
     ]
 
@@ -38,10 +40,17 @@ def collapsed_in(metrics: Mapping[str, Any] | None, factors: int) -> tuple[int, 
         metrics: what `Evaluation.as_dict` gave once; an older version's has no such key.
         factors: their number.
     """
-    collapsed = None if metrics is None else metrics.get("collapsed")
-    if not isinstance(collapsed, list) or len(collapsed) != factors:
+    if metrics is None:
         return ()
-    return tuple(index for index, value in enumerate(collapsed) if value is True)
+    found = [metrics.get(key) for key in ("collapsed", *_TOLD)]
+    if not all(isinstance(each, list) and len(each) == factors for each in found):
+        return ()
+    return tuple(index for index, value in enumerate(metrics["collapsed"]) if value is True)
+
+
+def is_at_floor(concentration: float | None) -> bool:
+    """Whether a mean concentration is at its floor; None, of a Euclidean factor, never is."""
+    return concentration is not None and abs(concentration - CONCENTRATION_FLOOR) <= _NEAR_FLOOR
 
 
 def collapse_sentence(
@@ -59,32 +68,27 @@ def collapse_sentence(
     collapsed = collapsed_in(metrics, len(factors))
     if not collapsed:
         return None
-    shown = collapsed[:_MOST_NAMED]
-    names = [f"{index + 1} ({factors[index].name})" for index in shown]
-    values = [f"{max(metrics['mutual_information'][index], 0):.2f}" for index in shown]
-    if more := len(collapsed) - len(shown):
-        names.append(f"{more} more")
-        values.append("so on")
-    are_many = len(collapsed) > 1
-    what = f"{'factors' if are_many else 'factor'} {_listed(names)} {'have' if are_many else 'has'}"
-    whose = "their mutual information is" if are_many else "its mutual information is"
-    floor = [index for index in shown if _is_at_floor(metrics["concentration_per_factor"][index])]
-    at_floor = ""
-    if floor:
-        every = "their concentration" if are_many else "its concentration"
-        which = "" if len(floor) == len(collapsed) else f" of {_listed([str(i + 1) for i in floor])}"
-        at_floor = f", and {every}{which} at its floor of {CONCENTRATION_FLOOR:g}"
-    more_bits = f"--free-bits {free_bits * 2 if free_bits else 0.5:g}"
+    told = [_told(factors[index], index, metrics) for index in collapsed[:_MOST_NAMED]]
+    if more := len(collapsed) - len(told):
+        told.append(f"{more} more have collapsed")
     return (
-        f"{what} collapsed: {whose} {_listed(values)} nat{at_floor}; try {more_bits}, a smaller "
-        "space or a longer --kl-warmup"
+        f"{_listed(told)}; try --free-bits {2 * free_bits or 0.5:g}, a smaller space or a longer "
+        "--kl-warmup"
     )
 
 
-def _is_at_floor(concentration: float | None) -> bool:
-    return concentration is not None and abs(concentration - CONCENTRATION_FLOOR) <= _NEAR_FLOOR
+def _told(factor: Factor, index: int, metrics: Mapping[str, Any]) -> str:
+    """Why a factor has collapsed, in words."""
+    information, concentration = (metrics[key][index] for key in _TOLD)
+    floor = ""
+    if is_at_floor(concentration):
+        floor = f" and its concentration at its floor, {CONCENTRATION_FLOOR:g}"
+    return (
+        f"factor {index + 1} ({factor.name}) has collapsed: its mutual information is "
+        f"{max(information, 0):.2f} nat{floor}"
+    )
 
 
-def _listed(words: Sequence[str]) -> str:
-    """With commas, and "and" before the last."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _listed(parts: Sequence[str]) -> str:
+    """With semicolons, and "and" before the last."""
+    return ", and ".join(["; ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

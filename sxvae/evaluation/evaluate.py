@@ -15,13 +15,11 @@ from sxvae.collapse import collapsed_factors
 from sxvae.config import DECODING_MEMORY, EVALUATION_SAMPLES, SplitName
 from sxvae.data.images import ImageData, Split
 from sxvae.errors import ConfigError, DataError, NumericalError
-from sxvae.evaluation.information import information_terms
+from sxvae.evaluation.information import in_factor_order, information_terms, joined_parameters
 from sxvae.evaluation.posteriors import posteriors
 from sxvae.models.importance import ImportanceTerms, slices
-from sxvae.models.posterior import posterior_parameters
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
-from sxvae.spaces import PosteriorParameters
 
 _BATCH = 100
 
@@ -158,7 +156,7 @@ def evaluate(
     _refuse_non_finite(terms)
     with seeded(seed, "mutual information", device):
         information = _information(model, images, terms.kl, memory)
-    concentration = _in_factor_order(model, terms.concentration.mean(dim=0).tolist())
+    concentration = in_factor_order(terms.concentration.mean(dim=0).tolist(), model.space)
     collapsed = None if count == 1 else collapsed_factors(information[0], concentration)
     kl = terms.kl.mean(dim=0)
     reconstruction = terms.reconstruction.mean().item()
@@ -195,9 +193,8 @@ class _Information(NamedTuple):
 
 def _information(model: ProductSpaceVAE, images: Split, kl: Tensor, memory: int) -> _Information:
     """Divide the KL of the first images, shape (images, factors), into its parts."""
-    index = torch.arange(len(kl))
-    found = [posterior_parameters(each, model.space) for each in posteriors(model, images, index)]
-    parameters = PosteriorParameters(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    batches = posteriors(model, images, torch.arange(len(kl)))
+    parameters = joined_parameters(batches, model.space)
     chosen, terms = information_terms(parameters, model.space, memory=memory)
     information = terms.mean(dim=0)
     return _Information(
@@ -228,12 +225,6 @@ def _standard_errors(values: Tensor) -> list[float] | None:
         return None
     errors: list[float] = (values.std(dim=0) / math.sqrt(len(values))).tolist()
     return errors
-
-
-def _in_factor_order(model: ProductSpaceVAE, concentrations: list[float]) -> list[float | None]:
-    """The spheres' concentrations in the factors' order, None for Euclidean factors."""
-    remaining = iter(concentrations)
-    return [next(remaining) if factor.is_sphere else None for factor in model.space.factors]
 
 
 def _refuse_non_finite(terms: ImportanceTerms) -> None:

@@ -8,13 +8,19 @@ without saying anything.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
+from sxvae.collapse import collapsed_factors
 from sxvae.config import DECODING_MEMORY
+from sxvae.distributions import ProductDistribution
 from sxvae.distributions.precision import promoted
 from sxvae.models.importance import slices
+from sxvae.models.posterior import posterior_parameters
+from sxvae.models.vae import ProductSpaceVAE, evaluating
+from sxvae.randomness import seeded
 from sxvae.spaces import PosteriorParameters, ProductSpace
 
 # Posterior draws over all images. Every draw is compared with every image, so there are fewer where
@@ -26,12 +32,50 @@ _COORDINATES_AT_A_TIME = 2**18
 # What a log-density holds at a time for each coordinate: arrays in float64.
 _BYTES_PER_COORDINATE = 4 * 8
 
+# Images that are encoded at a time.
+_BATCH = 500
+
+
+@torch.no_grad()
+def collapsed_by_images(model: ProductSpaceVAE, x: Tensor) -> tuple[int, ...]:
+    """The indices, from 0, of the factors that have collapsed as far as these images tell.
+
+    Args:
+        model: on the device to use.
+        x: images in [0, 1], shape (n, C, H, W); a single one tells nothing.
+    """
+    if len(x) == 1:
+        return ()
+    device = next(model.parameters()).device
+    with evaluating(model):
+        posteriors = [model.encode(part.to(device)) for part in x.split(_BATCH)]
+    parameters = joined_parameters(posteriors, model.space)
+    with seeded(0, "mutual information", device):
+        _, terms = information_terms(parameters, model.space)
+    concentration = in_factor_order(parameters.concentration.mean(dim=0).tolist(), model.space)
+    collapsed = collapsed_factors(terms.mean(dim=0).tolist(), concentration)
+    return tuple(index for index, value in enumerate(collapsed) if value)
+
+
+def joined_parameters(
+    posteriors: Iterable[ProductDistribution], space: ProductSpace
+) -> PosteriorParameters:
+    """The parameters of the posteriors of batches of images, as of one batch."""
+    found = [posterior_parameters(each, space) for each in posteriors]
+    return PosteriorParameters(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def in_factor_order(concentrations: list[float], space: ProductSpace) -> list[float | None]:
+    """The spheres' concentrations in the factors' order, None for Euclidean factors."""
+    remaining = iter(concentrations)
+    return [next(remaining) if factor.is_sphere else None for factor in space.factors]
+
 
 @torch.no_grad()
 def information_terms(
     parameters: PosteriorParameters, space: ProductSpace, *, memory: int = DECODING_MEMORY
 ) -> tuple[Tensor, Tensor]:
-    """log q(z_j given x) - log q(z_j) of each factor, mean over an image's posterior draws.
+    """Log q(z_j given x) - log q(z_j) of each factor, mean over an image's posterior draws.
 
     q(z_j) is the mean of the densities q(z_j given x) of all images. Its mutual information with
     the image is the mean of the terms over the images, at most the logarithm of their number. The
@@ -90,7 +134,7 @@ def aggregate_log_density(
     *,
     memory: int = DECODING_MEMORY,
 ) -> Tensor:
-    """log q(z_j) of each factor: of the mean density of all images' posteriors.
+    """Log q(z_j) of each factor: of the mean density of all images' posteriors.
 
     Args:
         z: latent vectors, shape (points, ambient).
