@@ -38,7 +38,7 @@ _INNERMOST_RADIUS = 0.25
 _RING_BINS = 60
 _COLUMNS, _PANEL_HEIGHT = 2, 2.8
 _PALE = 0.2
-_COLLAPSED = "collapsed: positions say nothing of the image"
+_COLLAPSED = "collapsed: positions say next to nothing"
 
 
 @styled

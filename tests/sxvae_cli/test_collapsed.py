@@ -18,7 +18,7 @@ from sxvae_cli.app import run as run_app
 
 SAID = "factor 1 (S^4) has collapsed: its mutual information is "
 ADVICE = "try --free-bits 0.5, a smaller space or a longer --kl-warmup\n"
-MARK = "collapsed: positions say nothing of the image"
+MARK = "collapsed: positions say next to nothing"
 
 
 class Said(NamedTuple):

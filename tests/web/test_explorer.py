@@ -111,9 +111,9 @@ def test_collapsed_factors_are_marked(
     assert any(collapsed)
     explorer = explore(exported.folder)
     for index, value in enumerate(collapsed):
-        assert explorer.factor(index).get_by_text("says nothing of the image").count() == value
+        assert explorer.factor(index).get_by_text("says next to nothing").count() == value
     older = explore(website(FIXTURES / "bundle_v1"))
-    assert older.page.get_by_text("says nothing of the image").count() == 0
+    assert older.page.get_by_text("says next to nothing").count() == 0
 
 
 def test_keys_move_every_control(explore: Explore, website: Website) -> None:

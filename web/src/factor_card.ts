@@ -16,7 +16,7 @@ export interface FactorCard {
   mark(posterior: FactorPosterior | null): void;
 }
 
-const COLLAPSED = "Collapsed: this factor says nothing of the image.";
+const COLLAPSED = "Collapsed: this factor says next to nothing of the image.";
 
 export function factorCard(
   factor: Factor,
