@@ -214,7 +214,12 @@ def _evaluation(source: Checkpoint) -> dict[str, Any]:
     if evaluation is None:
         return {}
     # Its path is of no use elsewhere.
-    return {"evaluation": {k: value for k, value in evaluation.items() if k != "checkpoint"}}
+    kept = {key: value for key, value in evaluation.items() if key != "checkpoint"}
+    try:
+        json.dumps(kept, allow_nan=False)
+    except ValueError:
+        return {}  # somebody's edit: bundles take no metrics that are not finite
+    return {"evaluation": kept}
 
 
 def _preprocessing(levels: int | None) -> str:

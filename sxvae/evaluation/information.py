@@ -16,7 +16,7 @@ from torch import Tensor
 from sxvae.collapse import collapsed_factors
 from sxvae.config import DECODING_MEMORY
 from sxvae.distributions import ProductDistribution
-from sxvae.distributions.precision import promoted
+from sxvae.distributions.precision import promoted_distribution
 from sxvae.models.importance import slices
 from sxvae.models.posterior import posterior_parameters
 from sxvae.models.vae import ProductSpaceVAE, evaluating
@@ -60,9 +60,9 @@ def collapsed_by_images(model: ProductSpaceVAE, x: Tensor) -> tuple[int, ...]:
 def joined_parameters(
     posteriors: Iterable[ProductDistribution], space: ProductSpace
 ) -> PosteriorParameters:
-    """The parameters of the posteriors of batches of images, as of one batch."""
-    found = [posterior_parameters(each, space) for each in posteriors]
-    return PosteriorParameters(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    """The parameters of the posteriors of batches of images, as of one batch, in float64."""
+    found = [posterior_parameters(promoted_distribution(each), space) for each in posteriors]
+    return PosteriorParameters(*(torch.cat(parts).double() for parts in zip(*found, strict=True)))
 
 
 def in_factor_order(concentrations: list[float], space: ProductSpace) -> list[float | None]:
@@ -82,7 +82,7 @@ def information_terms(
     random numbers come from PyTorch's global stream.
 
     Args:
-        parameters: the posteriors of n images.
+        parameters: the posteriors of n images, float64.
         space: their space.
         memory: what comparing draws with images may take at a time, in MiB; the draws do not depend
             on it.
@@ -91,7 +91,6 @@ def information_terms(
         The indices of the images that draws were taken of: all in order, or some by chance where
         there are many, shape (m,); and the terms, nats, float64, shape (m, factors).
     """
-    parameters = PosteriorParameters(*map(promoted, parameters))
     images, draws = _images_and_draws(len(parameters.loc), space.ambient)
     index = torch.arange(len(parameters.loc))
     if images < len(index):
@@ -121,7 +120,7 @@ def _terms(
     for drawn in slices(draws, _COORDINATES_AT_A_TIME // (len(index) * space.ambient)):
         z = posterior.sample((drawn.stop - drawn.start,))
         aggregate = aggregate_log_density(z.flatten(0, 1), parameters, space, memory=memory)
-        given_x = posterior.log_prob_per_factor(z).double()
+        given_x = posterior.log_prob_per_factor(z)
         total += (given_x - aggregate.unflatten(0, z.shape[:2])).sum(dim=0)
     return total / draws
 
@@ -137,8 +136,8 @@ def aggregate_log_density(
     """Log q(z_j) of each factor: of the mean density of all images' posteriors.
 
     Args:
-        z: latent vectors, shape (points, ambient).
-        parameters: the posteriors of the images.
+        z: latent vectors, float64, shape (points, ambient).
+        parameters: the posteriors of the images, float64.
         space: their space.
         memory: what may be held at a time, in MiB.
 
@@ -155,6 +154,6 @@ def aggregate_log_density(
         posterior = space.posterior(*(values[some_images] for values in parameters))
         for points in slices(len(z), pairs // (some_images.stop - some_images.start)):
             log_density = posterior.log_prob_per_factor(z[points, None])
-            found = torch.logsumexp(log_density, dim=1).double()
+            found = torch.logsumexp(log_density, dim=1)
             log_sum[points] = torch.logaddexp(log_sum[points], found)
     return log_sum - math.log(images)

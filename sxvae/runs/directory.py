@@ -177,6 +177,8 @@ class RunDirectory:
 
     def read_evaluation(self) -> dict[str, Any] | None:
         """The metrics of evaluation.json; None if there are none that can be read."""
+        if not self.evaluation.is_file():  # a named pipe would be waited for
+            return None
         try:
             metrics = json.loads(self.evaluation.read_bytes())
         except (OSError, ValueError):

@@ -18,6 +18,7 @@ from sxvae.evaluation.information import (
     aggregate_log_density,
     collapsed_by_images,
     information_terms,
+    joined_parameters,
 )
 from sxvae.spaces import PosteriorParameters
 
@@ -201,3 +202,16 @@ def test_a_posterior_that_is_the_same_for_all_images_says_nothing(few_digits: Im
     x = few_digits.for_evaluation("test").images(slice(None))
     assert collapsed_by_images(model, x) == (0, 1)
     assert collapsed_by_images(model, x[:1]) == ()
+
+
+def test_posteriors_of_reduced_precision_are_compared_on_the_sphere(few_digits: ImageData) -> None:
+    """Directions in bfloat16 have lengths off by 1e-3, which sharp densities would notice."""
+    space = ProductSpace.parse("4,2")
+    model = ProductSpaceVAE(space, few_digits.image_shape, (16,)).bfloat16()
+    x = few_digits.for_evaluation("test").images(slice(None)).bfloat16()
+    with torch.no_grad():
+        loc = joined_parameters([model.encode(part) for part in x.split(40)], space).loc
+    assert (loc.dtype, len(loc)) == (torch.float64, len(x))
+    for factor in space.factors:
+        lengths = loc[:, factor.slice].norm(dim=-1)
+        torch.testing.assert_close(lengths, torch.ones_like(lengths), rtol=0, atol=1e-6)
