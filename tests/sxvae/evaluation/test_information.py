@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from scipy.integrate import quad
 from scipy.special import logsumexp
 
 from sxvae import ImageData, ProductSpace, ProductSpaceVAE, evaluate
+from sxvae.distributions import ProductDistribution
 from sxvae.evaluation.information import (
     aggregate_log_density,
     collapsed_by_images,
@@ -70,11 +72,11 @@ def _mixture_information(
 def test_two_directions_on_a_circle(family: str) -> None:
     """Many images of two kinds: their number does not bound the information, their kinds do."""
     k, apart = 4.0, 1.5
-    expected = _mixture_information(
-        [lambda angle, mean=mean: CIRCLES[family](angle, mean, k) for mean in (0.0, apart)],
-        -math.pi,
-        math.pi,
-    )
+
+    def around(mean: float) -> Callable[[float], float]:
+        return lambda angle: CIRCLES[family](angle, mean, k)
+
+    expected = _mixture_information([around(0.0), around(apart)], -math.pi, math.pi)
     space = ProductSpace([1], [family])
     angles = torch.tensor([0.0, apart], dtype=torch.float64).repeat(300)
     loc = torch.stack([angles.cos(), angles.sin()], dim=-1)
@@ -99,14 +101,16 @@ def test_a_normal_factor_with_a_normal_aggregate() -> None:
     assert abs(terms.mean().item() + math.log(s)) < 4 * error + 0.01  # 3,000 images, not infinity
 
 
-def _numpy_densities(space: ProductSpace, parameters: PosteriorParameters, z: NDArray[np.float64]):  # type: ignore[no-untyped-def] # noqa: ANN202
+def _numpy_densities(
+    space: ProductSpace, parameters: PosteriorParameters, z: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Each factor's log-density at each point of each image's posterior: (factors, n, points)."""
     loc, concentration, scale = (values.numpy() for values in parameters)
     found, sphere, entry = [], 0, 0
     for factor in space.factors:
         means, at = loc[:, factor.slice], z[:, factor.slice]
         if factor.is_sphere:
-            laws = [
+            laws: list[Any] = [
                 stats.vonmises_fisher(mean, k)
                 for mean, k in zip(means, concentration[:, sphere], strict=True)
             ]
@@ -163,7 +167,7 @@ def test_memory_bounds_the_blocks_and_changes_nothing() -> None:
     sizes = []
     posterior = space.posterior
 
-    def watched(*values: torch.Tensor):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def watched(*values: torch.Tensor) -> ProductDistribution:
         sizes.append(len(values[0]))
         return posterior(*values)
 
