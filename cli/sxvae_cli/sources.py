@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sxvae.collapse import collapsed_in
 from sxvae.config import SplitName
 from sxvae.errors import ConfigError
 from sxvae.runs.directory import (
     RunDirectory,
+    evaluation_of,
     find_checkpoint,
     find_run,
     is_run_name,
@@ -21,6 +23,9 @@ from sxvae_cli.console import say
 from sxvae_runtime.bundle_files import holds_manifest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sxvae.io.image_arrays import LabelledImages
     from sxvae.plotting import Autoencoder
 
@@ -34,6 +39,8 @@ class Source:
         autoencoder: the model.
         levels: of the pixels that it was trained on, where they are not all of their type's.
         say: writes a remark.
+        collapsed: the indices, from 0, of the factors that have collapsed, as the test metrics say,
+            or, where a checkpoint has none, by these images.
         own_split: loads a split of the data set that the model was trained on, from a folder of
             data sets; None for a bundle, which knows no data set.
     """
@@ -42,6 +49,7 @@ class Source:
     autoencoder: Autoencoder
     levels: int | None
     say: Callable[[str], None]
+    collapsed: Callable[[NDArray[np.float32]], tuple[int, ...]]
     own_split: Callable[[SplitName, str | None], LabelledImages] | None
 
     def images(
@@ -134,7 +142,9 @@ def opened(
         if device == "cuda":
             raise ConfigError("a bundle is drawn on the CPU: leave out --device cuda")
         app = sxvae_runtime.load(target, threads=threads or 1)
-        yield Source(Path(target), app, app.manifest.levels, remark, None)
+        provenance = app.manifest.content.get("provenance") or {}
+        collapsed = collapsed_in(provenance.get("evaluation"), len(app.factors))
+        yield Source(Path(target), app, app.manifest.levels, remark, lambda x: collapsed, None)
         return
     path = find_checkpoint(target, runs_dir)
     if target is None:
@@ -151,9 +161,12 @@ def is_bundle_target(target: str, runs_dir: Path) -> bool:
 
 
 def _of_checkpoint(path: Path, device: str, remark: Callable[[str], None]) -> Source:
+    import torch
+
     import sxvae
     from sxvae.data import load_again, pixel_levels
     from sxvae.evaluation.evaluate import prepare_data
+    from sxvae.evaluation.information import collapsed_by_images
     from sxvae.io.image_arrays import LabelledImages
     from sxvae.models.autoencoder import TorchAutoencoder
 
@@ -166,8 +179,14 @@ def _of_checkpoint(path: Path, device: str, remark: Callable[[str], None]) -> So
         images = data.for_evaluation(split)
         return LabelledImages(images.images(slice(None)).cpu().numpy(), images.named_labels())
 
+    def collapsed(x: NDArray[np.float32]) -> tuple[int, ...]:
+        evaluation = evaluation_of(path)
+        if evaluation is not None and "collapsed" in evaluation:
+            return collapsed_in(evaluation, len(model.space.factors))
+        return collapsed_by_images(model, torch.from_numpy(x))
+
     levels = pixel_levels(settings.data)
-    return Source(path, TorchAutoencoder(model), levels, remark, own_split)
+    return Source(path, TorchAutoencoder(model), levels, remark, collapsed, own_split)
 
 
 def chosen_run(run: str | None, runs_dir: Path, quiet: bool) -> RunDirectory:

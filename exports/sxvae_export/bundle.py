@@ -23,6 +23,7 @@ from sxvae.errors import OutputError
 from sxvae.io.folders import new_folder
 from sxvae.models.loading import model_of
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
+from sxvae.runs.directory import evaluation_of
 from sxvae.user_paths import user_path
 from sxvae_export.accuracy_loss import AccuracyLoss, measure_accuracy_loss, validation_images
 from sxvae_export.checks import (
@@ -72,7 +73,8 @@ def export_bundle(
 ) -> Exported:
     """Export a checkpoint's model as a bundle, which is checked before it appears at `out`.
 
-    The same checkpoint and the same versions of the packages give the same bytes.
+    The same checkpoint with the same test metrics beside it and the same versions of the packages
+    give the same bytes.
 
     Args:
         checkpoint: the checkpoint's path.
@@ -189,6 +191,7 @@ def _write_manifest(
             "dataset": data.label,
             "epoch": source.metadata.get("epoch"),
             "metrics": source.metadata.get("metrics"),
+            **_evaluation(source),
             "versions": {
                 **source.metadata.get("versions", {}),
                 "exported_with": {
@@ -204,6 +207,20 @@ def _write_manifest(
     content["sha256"] = digest(content)
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _evaluation(source: Checkpoint) -> dict[str, Any]:
+    """The run's test metrics, from which applications learn what each factor says."""
+    evaluation = evaluation_of(source.path)
+    if evaluation is None:
+        return {}
+    # Its path is of no use elsewhere.
+    kept = {key: value for key, value in evaluation.items() if key != "checkpoint"}
+    try:
+        json.dumps(kept, allow_nan=False)
+    except ValueError:
+        return {}  # somebody's edit: bundles take no metrics that are not finite
+    return {"evaluation": kept}
 
 
 def _preprocessing(levels: int | None) -> str:

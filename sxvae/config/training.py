@@ -34,6 +34,15 @@ class TrainingSettings(Settings):
             OBJECTIVE,
         ),
     ] = 0.0
+    free_bits: Annotated[
+        float,
+        Field(ge=0),
+        Option(
+            "Nats below which the mean KL of each factor over a batch costs nothing, so that no "
+            "factor is pressed into saying nothing; 0 for none.",
+            OBJECTIVE,
+        ),
+    ] = 0.0
     train_samples: Annotated[
         Positive,
         Option(
@@ -123,5 +132,11 @@ class TrainingSettings(Settings):
                 "the importance-weighted bound has no KL to hold at a target: leave the target "
                 "out, or train with one posterior sample",
                 setting="kl_target",
+            )
+        if self.free_bits and self.train_samples > 1:
+            raise ConfigError(
+                "the importance-weighted bound has no KL that could have free bits: leave them "
+                "out, or train with one posterior sample",
+                setting="free_bits",
             )
         return self

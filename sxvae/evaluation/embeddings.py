@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,17 @@ from safetensors.numpy import save
 
 from sxvae.config import SplitName
 from sxvae.data import ImageData, Split
-from sxvae.distributions import ProductDistribution
 from sxvae.errors import ConfigError
 from sxvae.evaluation.evaluate import prepare_data
+from sxvae.evaluation.posteriors import posteriors
 from sxvae.io.atomic import write_atomically
 from sxvae.models.posterior import posterior_parameters
-from sxvae.models.vae import ProductSpaceVAE, evaluating
+from sxvae.models.vae import ProductSpaceVAE
 from sxvae.randomness import seeded
 from sxvae.spaces import PosteriorParameters
 from sxvae.user_paths import user_path
 
 FORMATS = (".npz", ".safetensors", ".csv")
-_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -98,16 +96,6 @@ def embed(
         np.concatenate(draws, axis=1) if draws else None,
         images.class_names,
     )
-
-
-def posteriors(
-    model: ProductSpaceVAE, images: Split, index: torch.Tensor
-) -> Iterator[ProductDistribution]:
-    """The posteriors of the images at `index`, a batch at a time, without gradients."""
-    device = next(model.parameters()).device
-    with torch.no_grad(), evaluating(model):
-        for part in index.split(_BATCH):
-            yield model.encode(images.images(part).to(device))
 
 
 def mean_directions(

@@ -6,21 +6,22 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from sxvae.collapse import collapsed_factors
 from sxvae.config import DECODING_MEMORY, EVALUATION_SAMPLES, SplitName
-from sxvae.data.images import ImageData
+from sxvae.data.images import ImageData, Split
 from sxvae.errors import ConfigError, DataError, NumericalError
+from sxvae.evaluation.information import in_factor_order, information_terms, joined_parameters
+from sxvae.evaluation.posteriors import posteriors
 from sxvae.models.importance import ImportanceTerms, slices
 from sxvae.models.vae import ProductSpaceVAE, evaluating
 from sxvae.randomness import seeded
 
 _BATCH = 100
-# `active_factors` counts the factors with a KL above this, in nats.
-ACTIVE_KL = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,16 @@ class Evaluation:
             Euclidean factor.
         effective_sample_size: (sum of the importance weights)^2 / sum of their squares, from 1 to
             `samples`, mean over the images.
-        active_factors: how many factors have a KL above 0.01 nat. That alone does not make a factor
-            carry information about the image: a posterior that is the same for all images has a KL.
+        mutual_information: I(x; z_j) of each factor under the aggregate posterior over the images,
+            q(z_j) = mean of q(z_j given x) [8], at most log(images): what the factor says of the
+            image. An estimate by posterior draws, which may fall a little below 0.
+        mutual_information_se: its standard errors, as `log_likelihood_se`.
+        marginal_kl: KL(q(z_j), p(z_j)) of the aggregate posterior: `kl_per_factor` less
+            `mutual_information`.
+        marginal_kl_se: its standard errors, likewise.
+        collapsed: whether each factor has collapsed: its mutual information is at most 0.1 nat, or
+            its concentration at its floor. None for a single image, of which nothing can be said.
+        active_factors: how many factors have not collapsed; None for a single image.
         images: the number of images.
         samples: importance samples per image.
         seed: of the posterior draws.
@@ -59,7 +68,12 @@ class Evaluation:
     kl_per_factor: list[float]
     concentration_per_factor: list[float | None]
     effective_sample_size: float
-    active_factors: int
+    mutual_information: list[float]
+    mutual_information_se: list[float] | None
+    marginal_kl: list[float]
+    marginal_kl_se: list[float] | None
+    collapsed: list[bool] | None
+    active_factors: int | None
     images: int
     samples: int
     seed: int
@@ -114,7 +128,8 @@ def evaluate(
         samples: importance samples per image.
         seed: of the posterior draws only.
         limit: take the first so many images.
-        memory: what decoding may take at a time, in MiB; the draws do not depend on it.
+        memory: what decoding, or comparing draws with images, may take at a time, in MiB; the draws
+            do not depend on it.
         checkpoint: the file of the model, for the result.
         on_progress: called with the images done and all images; where the samples of a batch of
             images are decoded in several parts, the images done are a fraction.
@@ -139,6 +154,10 @@ def evaluate(
             batches.append(model.importance_terms(x, samples, memory=memory, on_progress=report))
     terms = ImportanceTerms(*(torch.cat(parts).double() for parts in zip(*batches, strict=True)))
     _refuse_non_finite(terms)
+    with seeded(seed, "mutual information", device):
+        information = _information(model, images, terms.kl, memory)
+    concentration = in_factor_order(terms.concentration.mean(dim=0).tolist(), model.space)
+    collapsed = None if count == 1 else collapsed_factors(information[0], concentration)
     kl = terms.kl.mean(dim=0)
     reconstruction = terms.reconstruction.mean().item()
     return Evaluation(
@@ -148,9 +167,11 @@ def evaluate(
         reconstruction=reconstruction,
         kl=kl.sum().item(),
         kl_per_factor=kl.tolist(),
-        concentration_per_factor=_in_factor_order(model, terms.concentration.mean(dim=0).tolist()),
+        concentration_per_factor=concentration,
         effective_sample_size=terms.effective_samples.mean().item(),
-        active_factors=int((kl > ACTIVE_KL).sum()),
+        **information._asdict(),
+        collapsed=collapsed,
+        active_factors=None if collapsed is None else collapsed.count(False),
         images=count,
         samples=samples,
         seed=seed,
@@ -158,6 +179,29 @@ def evaluate(
         binarization="none" if data.settings.binarization == "none" else "fixed",
         checkpoint=checkpoint,
         dataset=data.settings.dataset,
+    )
+
+
+class _Information(NamedTuple):
+    """The two parts of each factor's KL, as `Evaluation` has them."""
+
+    mutual_information: list[float]
+    mutual_information_se: list[float] | None
+    marginal_kl: list[float]
+    marginal_kl_se: list[float] | None
+
+
+def _information(model: ProductSpaceVAE, images: Split, kl: Tensor, memory: int) -> _Information:
+    """Divide the KL of the first images, shape (images, factors), into its parts."""
+    batches = posteriors(model, images, torch.arange(len(kl)))
+    parameters = joined_parameters(batches, model.space)
+    chosen, terms = information_terms(parameters, model.space, memory=memory)
+    information = terms.mean(dim=0)
+    return _Information(
+        information.tolist(),
+        _standard_errors(terms),
+        (kl.mean(dim=0) - information).tolist(),
+        _standard_errors(kl[chosen] - terms),
     )
 
 
@@ -175,10 +219,12 @@ def _standard_error(values: Tensor) -> float | None:
     return values.std().item() / math.sqrt(len(values)) if len(values) > 1 else None
 
 
-def _in_factor_order(model: ProductSpaceVAE, concentrations: list[float]) -> list[float | None]:
-    """The spheres' concentrations in the factors' order, None for Euclidean factors."""
-    remaining = iter(concentrations)
-    return [next(remaining) if factor.is_sphere else None for factor in model.space.factors]
+def _standard_errors(values: Tensor) -> list[float] | None:
+    """The standard error of each column's mean, as `_standard_error`."""
+    if len(values) == 1:
+        return None
+    errors: list[float] = (values.std(dim=0) / math.sqrt(len(values))).tolist()
+    return errors
 
 
 def _refuse_non_finite(terms: ImportanceTerms) -> None:

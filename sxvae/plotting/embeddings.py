@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from sxvae.collapse import is_at_floor
 from sxvae.errors import DataError
 from sxvae.plotting.autoencoder import (
     Autoencoder,
@@ -36,10 +37,18 @@ _OUTLINE = "#b5b5b5"
 _INNERMOST_RADIUS = 0.25
 _RING_BINS = 60
 _COLUMNS, _PANEL_HEIGHT = 2, 2.8
+_PALE = 0.2
+_COLLAPSED = "collapsed: positions say next to nothing"
 
 
 @styled
-def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None = None) -> Figure:
+def embedding(
+    autoencoder: Autoencoder,
+    x: Floats,
+    labels: NDArray[Any] | None = None,
+    *,
+    collapsed: Iterable[int] = (),
+) -> Figure:
     """Draw the mean codes of images, a panel for each factor.
 
     S^1 is drawn as rings around the circle, one for each class and the first class outermost; the
@@ -48,11 +57,16 @@ def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None =
     are shown along their two principal geodesic directions, larger Euclidean factors along their
     two principal components; the axis states which share of the variance these hold.
 
+    Mean codes have a direction even where the posterior says nothing of the image. The panels of
+    collapsed factors are pale and say so.
+
     Args:
         autoencoder: the model.
         x: images in [0, 1], shape (n, C, H, W).
         labels: the class of each image, a number or a name, shape (n,); None draws all points
             alike.
+        collapsed: the indices, from 0, of factors that are known to have collapsed, as
+            `Evaluation.collapsed` says. Those whose concentration is at its floor are found here.
 
     Raises:
         DataError: if there is no image, they have another shape than the model's, or there are not
@@ -61,15 +75,33 @@ def embedding(autoencoder: Autoencoder, x: Floats, labels: NDArray[Any] | None =
     """
     if labels is not None and labels.shape != (len(x),):
         raise DataError(f"the labels have the shape {labels.shape}; ({len(x)},) is needed")
-    loc = encode_images(autoencoder, x)[0].astype(np.float64)
+    means, concentration, _ = encode_images(autoencoder, x)
+    loc = means.astype(np.float64)
     classes = _Classes(len(x), labels)
     factors = autoencoder.factors
     figure, axes = panels(len(factors), _COLUMNS, _PANEL_HEIGHT)
+    pale = {*collapsed, *_at_floor(factors, concentration)}
     for index, panel in enumerate(axes):
         panel.set_title(panel_name(factors, index))
         _draw(panel, factors[index], loc[:, factors[index].slice], classes)
+        if index in pale:
+            _mark_collapsed(panel)
     classes.add_legend(figure)
     return figure
+
+
+def _at_floor(factors: Sequence[Factor], concentration: Floats) -> list[int]:
+    """The indices of the spheres whose posteriors are as vague as they can be."""
+    spheres = [index for index, factor in enumerate(factors) if factor.is_sphere]
+    means = concentration.mean(axis=0, dtype=np.float64)
+    return [index for index, k in zip(spheres, means, strict=True) if is_at_floor(float(k))]
+
+
+def _mark_collapsed(panel: Axes) -> None:
+    """Let nobody read a meaning into positions that say nothing of the image."""
+    for drawn in [*panel.collections, *panel.texts]:
+        drawn.set_alpha(_PALE)
+    panel.set_title(f"{panel.get_title()}\n{_COLLAPSED}")
 
 
 class _Classes:

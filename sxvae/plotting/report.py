@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sxvae.collapse import collapse_sentence
 from sxvae.errors import CheckpointError
 from sxvae.plotting import (
     Autoencoder,
@@ -61,6 +62,7 @@ body { margin: 0 auto; max-width: 56rem; padding: 1.5rem 1rem 4rem; line-height:
 h1 { font-size: 1.6rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
+p.warning { border-left: .25rem solid #c7761a; padding: .1rem .7rem; }
 p.about, figcaption { color: var(--faint); margin: .3rem 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
@@ -80,7 +82,12 @@ $content
 
 
 def build_report(
-    run: RunDirectory, autoencoder: Autoencoder, x: NDArray[np.float32], labels: NDArray[Any] | None
+    run: RunDirectory,
+    autoencoder: Autoencoder,
+    x: NDArray[np.float32],
+    labels: NDArray[Any] | None,
+    *,
+    collapsed: Sequence[int] = (),
 ) -> str:
     """Build the HTML page of a run.
 
@@ -89,6 +96,7 @@ def build_report(
         autoencoder: the run's model.
         x: test images in [0, 1], shape (n, C, H, W).
         labels: the class of each image, shape (n,), or None.
+        collapsed: the indices, from 0, of the factors that have collapsed.
 
     Raises:
         CheckpointError: if a file of the run is damaged.
@@ -105,7 +113,7 @@ def build_report(
         f"{_safe(str(config.get('started', '?')))[:19]} (UTC); the model shown is "
         f"{_safe(checkpoint.path.name)}, epoch {checkpoint.metadata.get('epoch', '?')}.</p>",
         *_metrics_part(run),
-        *_pictures_part(run, autoencoder, x, labels),
+        *_pictures_part(run, autoencoder, x, labels, collapsed),
         "<h2>Settings</h2>",
         *(
             f"<h3>{_safe(name)}</h3>{_table(config[name])}"
@@ -140,22 +148,44 @@ def _metrics_part(run: RunDirectory) -> list[str]:
     if metrics is None:
         about = "This run has no evaluation yet: <code>sxvae eval</code> measures it."
         return ["<h2>Metrics</h2>", f'<p class="about">{about}</p>']
-    error = metrics["log_likelihood_se"]
-    shown = {
-        "log_likelihood": f"{metrics['log_likelihood']:.3f}"
-        + ("" if error is None else f" ± {error:.3f}"),
-        **{
-            key: value
-            for key, value in metrics.items()
-            if key not in ("log_likelihood", "log_likelihood_se")
-        },
-    }
-    about = "Means over the images; likelihoods, ELBO, reconstruction and KL in nats per image."
-    return ["<h2>Metrics</h2>", f'<p class="about">{about}</p>', _table(shown)]
+    about = (
+        "Means over the images; likelihoods, ELBO, reconstruction, KL and its parts, mutual "
+        "information and marginal KL, in nats per image."
+    )
+    parts = ["<h2>Metrics</h2>", f'<p class="about">{about}</p>', _table(_shown_metrics(metrics))]
+    settings = read_checkpoint(run.checkpoint()).settings
+    sentence = collapse_sentence(settings.model.space.factors, metrics, settings.training.free_bits)
+    if sentence is not None:
+        parts.append(f'<p class="warning">{_safe(sentence[0].upper() + sentence[1:])}.</p>')
+    return parts
+
+
+def _shown_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics with their standard errors behind them."""
+    shown = {}
+    for key, value in metrics.items():
+        if key == "active_factors" and "collapsed" not in metrics:
+            continue  # older versions counted something else by this name
+        if not key.endswith("_se"):
+            shown[key] = _with_error(value, metrics.get(f"{key}_se"))
+    return shown
+
+
+def _with_error(value: object, error: object) -> object:
+    """A number, or a number for each factor, with its standard error, if there is one."""
+    if isinstance(value, float) and isinstance(error, float):
+        return f"{value:z.3f} ± {error:.3f}"
+    if isinstance(value, list) and isinstance(error, list) and len(value) == len(error):
+        return [_with_error(*pair) for pair in zip(value, error, strict=True)]
+    return value
 
 
 def _pictures_part(
-    run: RunDirectory, autoencoder: Autoencoder, x: NDArray[np.float32], labels: NDArray[Any] | None
+    run: RunDirectory,
+    autoencoder: Autoencoder,
+    x: NDArray[np.float32],
+    labels: NDArray[Any] | None,
+    collapsed: Sequence[int],
 ) -> list[str]:
     parts = []
     if run.read_metrics():
@@ -164,7 +194,8 @@ def _pictures_part(
     if shows_channels(autoencoder.input_shape[0]):
         parts += _decoded_part(autoencoder, x)
     about = "Where the test images' mean codes lie on each factor."
-    parts += _picture("Embedding", about, embedding(autoencoder, x, labels))
+    figure = embedding(autoencoder, x, labels, collapsed=collapsed)
+    parts += _picture("Embedding", about, figure)
     about = "How concentrated the posteriors of the test images are, on each factor."
     parts += _picture("Concentrations", about, concentrations(autoencoder, x))
     return parts
@@ -232,8 +263,6 @@ def _safe(text: str) -> str:
 
 def _name(key: str) -> str:
     """A key of a JSON file as words: "val_elbo" becomes "val ELBO"."""
-    if key == "active_factors":
-        return "factors with a KL above 0.01 nat"
     words = key.replace("log_likelihood", "log-likelihood").split("_")
     return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in words)
 

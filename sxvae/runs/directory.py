@@ -193,6 +193,12 @@ def _append_line(path: Path, content: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def evaluation_of(checkpoint: Path) -> dict[str, Any] | None:
+    """The test metrics of a checkpoint, if it is a run's best and was evaluated; else None."""
+    run = RunDirectory(checkpoint.parent)
+    return run.read_evaluation() if checkpoint.name == run.best.name else None
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder holds our config.json."""
     try:

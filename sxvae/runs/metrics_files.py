@@ -53,7 +53,12 @@ class _Evaluation(Settings):
     kl_per_factor: _PerFactor
     concentration_per_factor: Annotated[tuple[_Metric | None, ...], Field(max_length=MOST_FACTORS)]
     effective_sample_size: _Metric = 0
-    active_factors: NotNegative = 0
+    mutual_information: _PerFactor = ()
+    mutual_information_se: _PerFactor | None = None
+    marginal_kl: _PerFactor = ()
+    marginal_kl_se: _PerFactor | None = None
+    collapsed: Annotated[tuple[bool, ...], Field(max_length=MOST_FACTORS)] | None = None
+    active_factors: NotNegative | None = 0
     images: Positive
     samples: Positive
     seed: Seed

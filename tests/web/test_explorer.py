@@ -102,6 +102,20 @@ def test_a_ball_has_a_back_and_a_dial_turns(explore: Explore, website: Website) 
     assert explorer.factor(1).locator("output").inner_text() == "90°"
 
 
+def test_collapsed_factors_are_marked(
+    explore: Explore, exported: Exported, website: Website
+) -> None:
+    """As the test metrics in the manifest say; bundles of older versions have none."""
+    content = json.loads((exported.folder / "bundle" / "manifest.json").read_text())
+    collapsed = content["provenance"]["evaluation"]["collapsed"]
+    assert any(collapsed)
+    explorer = explore(exported.folder)
+    for index, value in enumerate(collapsed):
+        assert explorer.factor(index).get_by_text("says next to nothing").count() == value
+    older = explore(website(FIXTURES / "bundle_v1"))
+    assert older.page.get_by_text("says next to nothing").count() == 0
+
+
 def test_keys_move_every_control(explore: Explore, website: Website) -> None:
     """From control to control with Tab alone: S^2, S^1, and their buttons."""
     bundle = FIXTURES / "bundle_v1"

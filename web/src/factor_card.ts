@@ -16,7 +16,14 @@ export interface FactorCard {
   mark(posterior: FactorPosterior | null): void;
 }
 
-export function factorCard(factor: Factor, place: number, latent: Latent): FactorCard {
+const COLLAPSED = "Collapsed: this factor says next to nothing of the image.";
+
+export function factorCard(
+  factor: Factor,
+  place: number,
+  latent: Latent,
+  collapsed: boolean,
+): FactorCard {
   const name = nameOf(factor);
   const label = `${name}, factor ${place + 1}`;
   const where = html("output", { class: "where" });
@@ -66,6 +73,7 @@ export function factorCard(factor: Factor, place: number, latent: Latent): Facto
       "section",
       { class: "card factor", "aria-label": label, "data-factor": place },
       html("header", {}, html("h2", {}, name), html("small", {}, familyOf(factor)), where),
+      ...(collapsed ? [html("p", { class: "collapsed" }, COLLAPSED)] : []),
       control.element,
       ...(control.hint ? [html("p", { class: "hint" }, control.hint)] : []),
       noted,

@@ -8,7 +8,7 @@ import { factorCard } from "./factor_card.ts";
 import { gallery } from "./gallery.ts";
 import { imagePanel } from "./image_panel.ts";
 import { Latent } from "./latent.ts";
-import { nameOf, type Manifest } from "./manifest.ts";
+import { hasCollapsed, nameOf, type Manifest } from "./manifest.ts";
 import { Problem } from "./problem.ts";
 import { stage } from "./stage.ts";
 
@@ -48,7 +48,9 @@ async function start(): Promise<void> {
   const { manifest } = bundle;
   const latent = new Latent(manifest);
   const picture = stage(latent, manifest.input_shape);
-  const cards = manifest.factors.map((factor, place) => factorCard(factor, place, latent));
+  const cards = manifest.factors.map((factor, place) =>
+    factorCard(factor, place, latent, hasCollapsed(manifest, place)),
+  );
   const image = imagePanel(
     bundle,
     latent,

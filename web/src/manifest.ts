@@ -30,7 +30,11 @@ export interface Manifest {
   readonly input_shape: readonly [number, number, number];
   readonly likelihood: string;
   readonly graphs: Readonly<Record<string, Graph>>;
-  readonly provenance?: { readonly dataset?: string | null };
+  readonly provenance?: {
+    readonly dataset?: string | null;
+    /** Test metrics; bundles of older versions have none. */
+    readonly evaluation?: { readonly collapsed?: readonly boolean[] | null };
+  };
 }
 
 export function isSphere(factor: Factor): boolean {
@@ -41,6 +45,11 @@ export function isSphere(factor: Factor): boolean {
 export function nameOf(factor: Factor): string {
   const digits = [...String(factor.dim)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
   return `${isSphere(factor) ? "S" : "R"}${digits.join("")}`;
+}
+
+/** Whether the test metrics say that a factor tells nothing of the image. */
+export function hasCollapsed(manifest: Manifest, place: number): boolean {
+  return manifest.provenance?.evaluation?.collapsed?.[place] === true;
 }
 
 export function ambientOf(manifest: Manifest): number {

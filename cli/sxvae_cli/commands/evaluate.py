@@ -14,7 +14,7 @@ from sxvae.config import DECODING_MEMORY, EVALUATION_SAMPLES, SplitName
 from sxvae.runs.directory import find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.console import as_clock, print_json, remarks, say
-from sxvae_cli.metrics_table import print_metrics
+from sxvae_cli.metrics_table import print_metrics, say_collapsed
 from sxvae_runtime.command_line.streams import is_live_terminal
 
 # An evaluation that takes longer says in a log how far it is.
@@ -91,6 +91,7 @@ def evaluate(
         print_json(metrics)
     else:
         print_metrics(metrics)
+    say_collapsed(metrics, settings, quiet)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sxvae.runs.checkpoint import Checkpoint, read_checkpoint
-from sxvae.runs.directory import find_checkpoint
+from sxvae.runs.directory import evaluation_of, find_checkpoint
 from sxvae_cli import options
 from sxvae_cli.sources import is_bundle_target
 from sxvae_runtime.command_line.commands.inspect import inspect as inspect_bundle
@@ -42,4 +42,11 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
     }
     parameters = sum(int(array.size) for array in checkpoint.part("model").values())
     space = str(checkpoint.settings.model.space)
-    return {**checkpoint.metadata, "space": space, "parameters": parameters, "tensors": tensors}
+    evaluation = evaluation_of(checkpoint.path)
+    return {
+        **checkpoint.metadata,
+        **({} if evaluation is None else {"evaluation": evaluation}),
+        "space": space,
+        "parameters": parameters,
+        "tensors": tensors,
+    }

@@ -151,7 +151,9 @@ def embedding(
 
         given = model.needed_images(images, split, data_dir, levels)
         labels = None if given.labels is None else given.labels[:n]
-        write_picture(figure(model.autoencoder, given.x[:n], labels), out)
+        x = given.x[:n]
+        collapsed = model.collapsed(x)
+        write_picture(figure(model.autoencoder, x, labels, collapsed=collapsed), out)
 
 
 @app.command("concentrations")

@@ -28,6 +28,7 @@ def report(
         from sxvae.plotting.report import build_report
 
         images = model.needed_images(None, "test", data_dir)
-        page = build_report(chosen, model.autoencoder, images.x, images.labels)
+        collapsed = model.collapsed(images.x)
+        page = build_report(chosen, model.autoencoder, images.x, images.labels, collapsed=collapsed)
     write_atomically(out, page.encode())
     print_line(str(out))

@@ -18,7 +18,7 @@ from sxvae.runs.directory import find_run
 from sxvae.settings import RUN
 from sxvae_cli import options
 from sxvae_cli.console import print_json, print_line, say
-from sxvae_cli.metrics_table import print_metrics
+from sxvae_cli.metrics_table import print_metrics, say_collapsed
 from sxvae_cli.setting_options import flag, with_settings
 from sxvae_cli.training_settings import settings_of
 from sxvae_runtime.command_line.application import InterruptedCommandError
@@ -216,3 +216,6 @@ def _print(run: Run, json: bool, quiet: bool) -> None:
         print_metrics(run.evaluation)
     else:
         print_line(str(run.directory.path))
+    if run.evaluation is not None:
+        settings = RunSettings.read(read_config(run.directory.config))
+        say_collapsed(run.evaluation, settings, quiet)

@@ -39,6 +39,7 @@ def test_the_seed_drives_the_draws_only(model: ProductSpaceVAE, data: ImageData)
     assert first == again
     assert first.log_likelihood != other.log_likelihood
     assert first.kl == other.kl  # closed form: the images are the same
+    assert first.mutual_information != other.mutual_information
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -55,7 +56,10 @@ def test_limit_and_split(model: ProductSpaceVAE, data: ImageData) -> None:
     assert metrics.images == 120
     assert seen == [(100, 120), (120, 120)]
     assert evaluate(model, data, samples=2, limit=10_000).images == 250
-    assert evaluate(model, data, samples=2, limit=1).log_likelihood_se is None
+    alone = evaluate(model, data, samples=2, limit=1)
+    unknown = ("log_likelihood_se", "mutual_information_se", "marginal_kl_se", "collapsed")
+    found = alone.as_dict()
+    assert [found[key] for key in (*unknown, "active_factors")] == [None] * 5
 
 
 def test_the_standard_error_is_that_of_the_mean(model: ProductSpaceVAE, data: ImageData) -> None:
@@ -63,6 +67,19 @@ def test_the_standard_error_is_that_of_the_mean(model: ProductSpaceVAE, data: Im
     x = data.for_evaluation("test").images(slice(None))
     spread = model.importance_log_likelihood(x, 500).std().item()
     assert metrics.log_likelihood_se == pytest.approx(spread / math.sqrt(250), rel=0.1)
+
+
+def test_the_kl_has_two_parts(model: ProductSpaceVAE, data: ImageData) -> None:
+    metrics = evaluate(model, data, samples=2)
+    parts = zip(metrics.mutual_information, metrics.marginal_kl, strict=True)
+    assert [sum(pair) for pair in parts] == pytest.approx(metrics.kl_per_factor)
+    again = [evaluate(model, data, samples=2, seed=seed).mutual_information for seed in range(1, 5)]
+    errors = metrics.mutual_information_se
+    assert errors is not None
+    for index, error in enumerate(errors):
+        values = [found[index] for found in again]
+        # Other draws for the same images differ by less than other images would.
+        assert max(values) - min(values) < 4 * error
 
 
 def test_refusals(model: ProductSpaceVAE, data: ImageData) -> None:

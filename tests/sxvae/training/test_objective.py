@@ -56,6 +56,60 @@ def test_a_target_is_approached_from_both_sides(model: ProductSpaceVAE, x: Tenso
         torch.testing.assert_close(found, reconstruction + sign * plain)
 
 
+def test_free_bits_clamp_each_factors_mean_in_the_loss_alone(
+    model: ProductSpaceVAE, x: Tensor
+) -> None:
+    means = model.elbo(x).kl.mean(dim=0)
+    low, high = means.min().item(), means.max().item()
+    assert high > 1.2 * low  # or this test could not tell the factors apart
+    bits = (low + high) / 2
+    config = TrainingSettings(kl_warmup=4, free_bits=bits)
+    for epoch, weight in ((0, 0.0), (2, 0.5), (9, 1.0)):
+        terms = objective(model, x, epoch, config)
+        cost = terms.kl.mean(dim=0).clamp(min=bits).sum()
+        torch.testing.assert_close(terms.loss, weight * cost - terms.reconstruction.mean())
+        assert terms.kl.mean(dim=0).min().item() == pytest.approx(low, rel=1e-5)
+
+
+def test_below_the_free_bits_a_kl_has_no_gradient(model: ProductSpaceVAE, x: Tensor) -> None:
+    """And above them the whole one."""
+    bias = model.head.linear.bias
+    means = model.elbo(x).kl.mean(dim=0)
+    for bits in (means.max().item() + 1, means.mean().item(), means.min().item() / 2):
+        torch.manual_seed(0)
+        terms = objective(model, x, 9, TrainingSettings(kl_warmup=0, free_bits=bits))
+        pressed = terms.reconstruction.mean() + terms.loss
+        costly = means > bits
+        counted = terms.kl.mean(dim=0)[costly].sum() + 0 * bias.sum()
+        expected = torch.autograd.grad(counted, bias, retain_graph=True)[0]
+        found = torch.autograd.grad(pressed, bias)[0]
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_free_bits_lift_only_what_presses_a_held_kl_down(model: ProductSpaceVAE, x: Tensor) -> None:
+    kl = model.elbo(x).kl.sum(dim=-1)
+    many = 100.0  # above every KL
+    below = TrainingSettings(kl_warmup=0, kl_target=kl.max().item() + 1, free_bits=many)
+    above = TrainingSettings(kl_warmup=0, kl_target=2 * many + 1, free_bits=many)
+    bias = model.head.linear.bias
+    for config in (below, above):
+        terms = objective(model, x, 0, config)
+        found = torch.autograd.grad(
+            terms.loss + terms.reconstruction.mean(), bias, retain_graph=True
+        )[0]
+        drawn_up = -torch.autograd.grad(terms.kl.sum(dim=-1).mean(), bias)[0]
+        torch.testing.assert_close(found, drawn_up, rtol=1e-4, atol=1e-6)
+    pressed = TrainingSettings(kl_warmup=0, kl_target=kl.min().item() / 2, free_bits=many)
+    terms = objective(model, x, 0, pressed)
+    loss = terms.loss + terms.reconstruction.mean()
+    assert torch.autograd.grad(loss, bias)[0].abs().max() < 1e-6
+
+
+def test_free_bits_need_a_kl_in_the_loss() -> None:
+    with pytest.raises(ConfigError, match="no KL that could have free bits"):
+        TrainingSettings(free_bits=0.5, train_samples=5)
+
+
 def test_the_importance_weighted_bound_tightens_with_the_samples(x: Tensor) -> None:
     """Between the ELBO, which it is for one sample, and the log-likelihood, which it tends to."""
     model = ProductSpaceVAE(ProductSpace.parse("3,2", "vmf,normal"), (1, 8, 8), (16,))
