@@ -109,7 +109,7 @@ def test_an_evaluation_that_lacks_a_metric_counts_as_missing(tmp_path: Path, mis
         {"split": "all"},
         {"dataset": ["digits"]},
         {"checkpoint": "x" * 5_000},
-        {"active_factors": None},
+        {"active_factors": -1},
     ],
 )
 def test_an_evaluation_of_other_types_counts_as_missing(
