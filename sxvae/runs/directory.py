@@ -166,6 +166,16 @@ class RunDirectory:
         """The metrics of evaluation.json; None if there are none that can be read."""
         return read_evaluation(self.evaluation)
 
+    def remove_evaluation(self) -> None:
+        """Remove evaluation.json, if there is one.
+
+        Raises:
+            OutputError: if it can't be removed.
+        """
+        self.refuse_lost()
+        with writing(self.evaluation):
+            self.evaluation.unlink(missing_ok=True)
+
     def write_evaluation(self, metrics: dict[str, Any]) -> None:
         """Write evaluation.json.
 
@@ -177,10 +187,15 @@ class RunDirectory:
 
 
 def _append_line(path: Path, content: dict[str, Any]) -> None:
-    with writing(path), path.open("a", encoding="utf-8") as file:
+    with writing(path), open(path, "a", encoding="utf-8", opener=_open_no_link) as file:
         file.write(json.dumps(content) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file of a run, which may be somebody else's: a link there may lead anywhere."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def is_run(path: Path) -> bool:

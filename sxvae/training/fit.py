@@ -253,7 +253,7 @@ def _resumed(
             directory.cut_back(trainer.epoch, trainer.restarts)
             if settings != found.stored:
                 given = {**found.content.get("given", {}), "epochs": epochs}
-                directory.evaluation.unlink(missing_ok=True)  # of the best of fewer epochs
+                directory.remove_evaluation()  # of the best of fewer epochs
                 directory.write_config(settings, given, str(found.content.get("started", "")))
             return _trained(trainer)
 
