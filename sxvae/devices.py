@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from sxvae.errors import ConfigError
+from sxvae_runtime.text import shown
 
 
 def resolve_device(name: str) -> torch.device:
@@ -16,6 +17,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ConfigError: if there is no such device here.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"{shown(name)} is no device's name; choose auto, cpu or cuda")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -23,7 +26,7 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"{name!r} is no device here; choose auto, cpu or cuda")
+        raise ConfigError(f"{shown(name)} is no device here; choose auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("there is no CUDA device here; choose --device cpu")
     return device
@@ -41,6 +44,8 @@ def threads_set(threads: int | None) -> Iterator[int]:
         ConfigError: if the number is below 1 or above `MOST_THREADS`.
     """
     before = torch.get_num_threads()
+    if threads is not None and type(threads) is not int:
+        raise ConfigError(f"the number of threads is a whole number, not {shown(threads)}")
     if threads is not None and threads < 1:
         raise ConfigError(f"at least one thread is needed, not {threads}")
     if threads is not None and threads > MOST_THREADS:

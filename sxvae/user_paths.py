@@ -13,7 +13,7 @@ def user_path(path: str | Path) -> Path:
     """The path with a leading `~` or `~user` replaced by that home folder.
 
     Raises:
-        ConfigError: if the path begins with `~/` and the home folder is not known.
+        ConfigError: if it is no path, or begins with `~/` and the home folder is not known.
     """
     try:
         return _user_path(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sxvae_runtime.errors import SettingError
+from sxvae_runtime.text import shown
 
 
 def user_path(path: str | Path) -> Path:
@@ -13,8 +15,10 @@ def user_path(path: str | Path) -> Path:
     A name such as `~draft.npy`, which is no user's, is left as it is.
 
     Raises:
-        SettingError: if the path begins with `~/` and the home folder is not known.
+        SettingError: if it is no path, or begins with `~/` and the home folder is not known.
     """
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise SettingError(f"{shown(path)} is no path of a file or folder")
     given = Path(path)
     first = given.parts[0] if given.parts else ""
     if not first.startswith("~"):

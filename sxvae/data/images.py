@@ -15,10 +15,11 @@ from torch import Tensor
 from sxvae.config import CUSTOM, DataSettings, Likelihood, SplitName
 from sxvae.data.own_images import common_classes, labels_of, pixels_of
 from sxvae.distributions.sampling.backend import runs_compiled
-from sxvae.errors import DataError
+from sxvae.errors import ConfigError, DataError
 from sxvae.io.image_arrays import looks_channels_last
 from sxvae.randomness import fresh_seed
 from sxvae_runtime.inputs import ROUNDING
+from sxvae_runtime.text import shown
 
 # Fixed binarisation does not depend on a run's seed, so that metrics of different runs compare.
 _SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -142,7 +143,13 @@ class ImageData:
         return channels, height, width
 
     def split(self, name: SplitName) -> Split:
-        """The split with this name."""
+        """The split with this name.
+
+        Raises:
+            ConfigError: if there is none.
+        """
+        if not isinstance(name, str) or name not in _SPLITS:
+            raise ConfigError(f"{shown(name)} is no split: it is train, validation or test")
         split: Split = getattr(self, name)
         return split
 

@@ -38,10 +38,11 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Refuse to overwrite a file.
 
     Raises:
-        OutputError: if `path` exists, and is no regular file or `force` is not set.
+        OutputError: if `path` exists, and is no regular file or `force` is not set. A link to
+            something that is not there, on a disk that is not mounted perhaps, is no file.
     """
     with writing(path):
-        exists, is_file = path.exists(), path.is_file()
+        exists, is_file = path.exists() or path.is_symlink(), path.is_file()
     if exists and not is_file:
         raise OutputError(f"{path} is no file that can be replaced; name another")
     if exists and not force:

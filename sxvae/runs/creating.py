@@ -58,10 +58,13 @@ def refuse_name(runs_dir: Path, name: str, force: bool) -> None:
         ConfigError: if it is not a plain file name.
         OutputError: if it exists and may not be replaced, or is being written.
     """
-    if not name or name != Path(name).name or name.startswith(".") or len(os.fsencode(name)) > 200:
+    if not isinstance(name, str):
+        raise ConfigError(f"{shown(name)} is no name for a run: it is text")
+    is_plain = name.strip() and name == Path(name).name and name[0] not in ".~"
+    if not is_plain or len(os.fsencode(name)) > 200:
         raise ConfigError(
             f"{shown(name)} is no name for a run: it has at most 200 bytes, no slash and no "
-            "leading dot"
+            "leading dot or ~, and it is not blank"
         )
     if printable(name) != name:
         raise ConfigError(

@@ -187,7 +187,7 @@ class RunDirectory:
 
 
 def _append_line(path: Path, content: dict[str, Any]) -> None:
-    with writing(path), path.open("a", encoding="utf-8") as file:
+    with writing(path), open(path, "a", encoding="utf-8", opener=_open_no_link) as file:
         file.write(json.dumps(content) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -197,6 +197,11 @@ def evaluation_of(checkpoint: Path) -> dict[str, Any] | None:
     """The test metrics of a checkpoint, if it is a run's best and was evaluated; else None."""
     run = RunDirectory(checkpoint.parent)
     return run.read_evaluation() if checkpoint.name == run.best.name else None
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file of a run, which may be somebody else's: a link there may lead anywhere."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def is_run(path: Path) -> bool:

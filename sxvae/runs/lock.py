@@ -68,6 +68,7 @@ def locked(run: Path, shown: Path | None = None) -> Iterator[RunLock]:
         OutputError: if another process holds it, or the folder can't be written to.
     """
     with writing(shown or run):
+        _refuse_foreign(run / LOCK)
         file = _held_soon(run / LOCK)
         if file is None:
             raise _being_written(run, shown or run)
@@ -101,6 +102,12 @@ def refuse_locked(run: Path) -> None:
     if file is None:
         raise _being_written(run, run)
     file.let_go()
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse what lies where the lock is to be, and can't be one that we made."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OutputError(f"{path} is no lock of sxvae, which is a file: move it away")
 
 
 def _held_soon(path: Path, *, create: bool = True) -> HeldFile | None:

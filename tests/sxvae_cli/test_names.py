@@ -189,3 +189,24 @@ def test_a_runs_name_wins_over_what_is_no_run(
     with caplog.at_level(logging.WARNING, "sxvae"):
         assert find_run("a", runs).path == Path("a")
     assert f"{tmp_path}/a and {tmp_path}/runs/a are both runs" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("eval", "x" * 300),
+        ("train", "--resume", "x" * 300),
+        ("inspect", "x" * 300),
+        ("sample", "x" * 300),
+        ("plot", "training", "x" * 300),
+        ("report", "--runs-dir", "x" * 300),
+        ("train", "--dataset", "mnist", "--data-dir", "x" * 300),
+    ],
+)
+def test_a_name_that_the_system_refuses_is_one_sentence(
+    said: Said, command: tuple[str, ...]
+) -> None:
+    code, out, err = said(*command)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "x" * 300 in err
+    assert err.endswith(" can't be used (File name too long)\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -140,6 +141,9 @@ def _report_unexpected(error: Exception, name: str) -> int:
     if isinstance(error, OSError) and error.filename is None:
         say(f"{name}: the output can't be written ({error.strerror or _one_line(str(error))})")
         drop_output()
+    elif isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        file = _one_line(printable(os.fsdecode(error.filename)))
+        say(f"{name}: {file} can't be used ({error.strerror or error})")
     else:
         kind = type(error).__name__
         say(f"{name}: unexpected {kind}: {_one_line(str(error))}; --debug shows where it arose")

@@ -66,7 +66,8 @@ class HeldFile:
         Raises:
             OSError: if it can't be written.
         """
-        os.ftruncate(self._descriptor, 0)
+        if os.fstat(self._descriptor).st_size:  # ext4 waits for the disk after it, empty or not
+            os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, content.encode())
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ def test_a_failure_to_write_is_one_sentence_and_other_errors_pass(tmp_path: Path
 
 def test_only_regular_files_are_overwritten(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "folder", Path("/dev/null")):
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    names = ("folder", "dangling", "loop", "/dev/null")
+    for path, force in itertools.product(names, (False, True)):
         with pytest.raises(OutputError, match="no file that can be replaced"):
-            refuse_existing(path, force=True)
+            refuse_existing(tmp_path / path, force)

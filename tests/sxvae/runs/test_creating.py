@@ -68,7 +68,7 @@ def test_automatic_names_take_a_path_s_last_part(tmp_path: Path, dataset: str, s
         assert new.directory.path.parent == tmp_path
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "/x"])
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "/x", " ", "~", "~root"])
 def test_names_are_plain(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="no name for a run"):
         refuse_name(tmp_path, name, force=False)

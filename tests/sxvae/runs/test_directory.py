@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sxvae.config import DataSettings, ModelSettings, RunSettings, TrainingSettings
-from sxvae.errors import CheckpointError
+from sxvae.errors import CheckpointError, OutputError
 from sxvae.runs.creating import new_run
 from sxvae.runs.directory import RunDirectory, find_checkpoint, find_run, newest_run
 from sxvae_runtime.files.staging import staging
@@ -41,6 +41,23 @@ def test_runs_and_checkpoints_are_found(tmp_path: Path) -> None:
         find_checkpoint("x.safetensors", tmp_path)
     with pytest.raises(CheckpointError, match="foreign"):
         find_checkpoint("foreign", tmp_path)
+
+
+def test_a_runs_lines_are_written_through_no_link(tmp_path: Path) -> None:
+    run = _make(tmp_path, "a")
+    for path, append in ((run.metrics, run.append_metrics), (run.restarts, run.append_restart)):
+        path.symlink_to(tmp_path / "elsewhere")
+        run.cut_back(0, restarts=0)
+        with pytest.raises(OutputError, match=rf"{path.name} can't be written"):
+            append({"epoch": 1})
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_metrics_that_can_not_be_removed_are_one_sentence(tmp_path: Path) -> None:
+    run = _make(tmp_path, "a")
+    run.evaluation.mkdir()
+    with pytest.raises(OutputError, match=r"evaluation\.json can't be written"):
+        run.remove_evaluation()
 
 
 def test_metrics_are_cut_back_to_whole_epochs(tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ def test_a_lock_that_is_no_plain_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a" / LOCK).symlink_to(tmp_path / "elsewhere")
     (tmp_path / "b").mkdir()
     os.mkfifo(tmp_path / "b" / LOCK)
-    for name in ("a", "b"):
-        with pytest.raises(OutputError, match="can't be written"):
+    (tmp_path / "c" / LOCK).mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        with pytest.raises(OutputError, match=f"/{name}/{LOCK} is no lock of sxvae"):
             _take(tmp_path / name)
     assert (tmp_path / "elsewhere").read_bytes() == b""

@@ -59,9 +59,11 @@ def test_sample_replaces_a_file_by_force_only(run: Command, bundle: Path, tmp_pa
     assert (tmp_path / "x.png").read_text() == "mine"
     run("sample", bundle, "--out", "x.png", "--force")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "dangling.png").symlink_to("nowhere")
     for out, code, sentence in (
         ("x.jpg", 2, "a plain picture is a .png"),
         (".", 1, "no file that can be replaced"),
+        ("dangling.png", 1, "no file that can be replaced"),
         ("missing/x.png", 1, "can't be written (No such file or directory)"),
     ):
         assert sentence in run("sample", bundle, "--out", out, code=code).stderr

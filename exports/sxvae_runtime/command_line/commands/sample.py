@@ -50,9 +50,10 @@ def check_output(out: Path, force: bool) -> None:
         MissingPackageError: if pillow is not installed.
     """
     require("drawing", "PIL")
-    if out.exists() and not out.is_file():
+    exists = out.exists() or out.is_symlink()  # a link may point to what is not there
+    if exists and not out.is_file():
         raise OutputError(f"{out} is no file that can be replaced; name another")
-    if out.exists() and not force:
+    if exists and not force:
         raise OutputError(f"{out} exists already; choose another name, or replace it with --force")
     if out.suffix.lower() != ".png":
         raise SettingError(
