@@ -20,8 +20,8 @@ from sxvae.distributions.transforms import is_transforming
 
 # Errors, and what lies beyond the last node, are exp(-37), about 1e-16.
 _DEPTH = 37.0
-# The values of a among which the best is taken.
-_ANGLES = 500
+# Halvings of the interval in which the best a is looked for.
+_HALVINGS = 30
 
 
 class UniformCosines(NamedTuple):
@@ -51,11 +51,19 @@ def uniform_cosines(dim: int, device: torch.device) -> UniformCosines:
 
 
 def _step_and_count(dim: int) -> tuple[float, int]:
-    """The longest step with the wanted error, and the number of nodes above 0."""
-    angles = (math.pi / 2 * i / _ANGLES for i in range(1, _ANGLES))
-    step = max(2 * math.pi * a / (_DEPTH - dim * math.log(math.cos(a))) for a in angles)
-    end = math.acosh(math.exp(_DEPTH / dim))
-    return step, math.ceil(end / step)
+    """The longest step with the wanted error, and the number of nodes above 0.
+
+    The step is 2 pi a / (depth - m log cos(a)), largest where m (a tan(a) + log cos(a)) is depth.
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(_HALVINGS):
+        a = (low + high) / 2
+        if dim * (a * math.tan(a) + math.log(math.cos(a))) < _DEPTH:
+            low = a
+        else:
+            high = a
+    step = 2 * math.pi * low / (_DEPTH - dim * math.log(math.cos(low)))
+    return step, math.ceil(math.acosh(math.exp(_DEPTH / dim)) / step)
 
 
 def _nodes(dim: int, device: torch.device) -> UniformCosines:
