@@ -84,11 +84,11 @@ def _of_text(y: NDArray[Any], name: str) -> Labels:
     texts = [
         each.decode(errors="backslashreplace") if isinstance(each, bytes) else each for each in y
     ]
-    strange = next((each for each in texts if not isinstance(each, str)), None)
-    if strange is not None:
+    strange = [each for each in texts if not isinstance(each, str)]
+    if strange:
         raise DataError(
-            f"{name} hold {strange!r} of type {type(strange).__name__}: whole numbers or text are "
-            "needed"
+            f"{name} hold {strange[0]!r} of type {type(strange[0]).__name__}: whole numbers or "
+            "text are needed"
         )
     if texts and all(text.strip().removeprefix("-").isdecimal() for text in texts):
         try:

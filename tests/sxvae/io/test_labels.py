@@ -60,6 +60,7 @@ def test_labels_of_16_bits_are_read_without_a_warning() -> None:
         (np.array([0, 1, 2**63, 2], dtype=np.uint64), "hold 9223372036854775808, which is too"),
         (np.ma.masked_equal(CLASSES, 1), "masked values"),
         (CLASSES.astype(complex), "of type complex128"),
+        (np.array(["a", None, "b", None], dtype=object), "hold None of type NoneType: whole"),
         (np.array([1, None, 2, 3], dtype=object), "of type int: whole numbers or text"),
     ],
 )
