@@ -199,8 +199,8 @@ def at_least(least: int, count: int, name: str) -> None:
     Raises:
         InputError: saying so.
     """
-    if not isinstance(count, int | np.integer) or count < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {count}")
+    if not _is_whole(count) or count < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, not {count!r}")
 
 
 def index(value: int, count: int, name: str, where: str) -> None:
@@ -209,10 +209,15 @@ def index(value: int, count: int, name: str, where: str) -> None:
     Raises:
         InputError: saying so.
     """
-    if not isinstance(value, int | np.integer) or not 0 <= value < count:
+    if not _is_whole(value) or not 0 <= value < count:
         raise InputError(
             f"{name} must be a whole number from 0 to {count - 1}, its index {where}, not {value!r}"
         )
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a value is a whole number; True and False are answers, and NumPy refuses them."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def generator(seed: Seed) -> np.random.Generator:

@@ -21,6 +21,8 @@ except ImportError as error:
 
 # Of every input and output.
 _TYPE = "tensor(float)"
+# onnxruntime starts as many as it is told, for each graph, and a million take minutes.
+_MOST_THREADS = 4_096
 
 
 class Sessions:
@@ -85,7 +87,7 @@ def make_session_options(
     """The caller's options as they are, else options with so many threads, 1 if None.
 
     Raises:
-        InputError: if both are given, or `threads` is below 0.
+        InputError: if both are given, or `threads` is below 0 or above `_MOST_THREADS`.
     """
     if given is not None:
         if threads is not None:
@@ -96,6 +98,8 @@ def make_session_options(
         return given
     count = 1 if threads is None else threads
     inputs.at_least(0, count, "threads")
+    if count > _MOST_THREADS:
+        raise InputError(f"at most {_MOST_THREADS:,} threads are taken, not {count}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(count)
     return options

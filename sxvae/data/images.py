@@ -114,7 +114,8 @@ class ImageData:
         remarks: sentences on how the images were read, where that is not obvious.
 
     Raises:
-        DataError: if a split is empty, or images differ in shape or lie outside [0, 1].
+        DataError: if a split is empty, images differ in shape or lie outside [0, 1], or there is
+            something that a run can't keep, such as a class whose name is no text in UTF-8.
     """
 
     train: Split
@@ -226,7 +227,12 @@ class ImageData:
         # The scale of masks and that of whole bytes need no levels.
         if self.settings.dataset == CUSTOM and whole_numbers and scale not in (1, 255):
             found["levels"] = int(scale) + 1
-        object.__setattr__(self, "settings", self.settings.model_copy(update=found))
+        try:
+            # Checked, for what is found in people's files ends in the files of a run.
+            settings = DataSettings(**{**dict(self.settings), **found})
+        except ConfigError as error:
+            raise DataError(f"the images can't be used: {error}") from error
+        object.__setattr__(self, "settings", settings)
 
     def _checked(self, name: SplitName) -> Split:
         """A split, with what roundings left outside [0, 1] set to 0 and 1."""

@@ -39,10 +39,28 @@ def normal(loc: Tensor, scale: Tensor, covariance: str) -> Distribution:
         return CastDistribution(normal(loc.float(), scale.float(), covariance), dtype)
     if covariance == "full":
         factor = scale.unflatten(-1, (loc.shape[-1], loc.shape[-1]))
-        return MultivariateNormal(loc, scale_tril=factor, validate_args=False)
+        return _MultivariateNormal(loc, scale_tril=factor, validate_args=False)
     return Independent(
-        Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False
+        _Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False
     )
+
+
+class _Normal(Normal):
+    """PyTorch's, with the same noise drawn in a way that `vmap` can draw for each example."""
+
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc + noise * self.scale
+
+
+class _MultivariateNormal(MultivariateNormal):
+    """PyTorch's, with the same noise drawn in a way that `vmap` can draw for each example."""
+
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
 
 def normal_parameters(distribution: Distribution, covariance: str) -> tuple[Tensor, Tensor]:

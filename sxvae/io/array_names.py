@@ -26,6 +26,8 @@ SPLIT_NAMES: dict[str, SplitName] = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+# Where two words of a name meet without a mark between them: trainImages, xtrain.
+_JOINED = re.compile(rf"(?<=[a-z0-9])(?=[A-Z])|(?i:(?<=^[xy])(?=(?:{'|'.join(SPLIT_NAMES)})$))")
 
 
 class Pair(NamedTuple):
@@ -59,8 +61,9 @@ def find_pairs(names: Sequence[str], keys: Keys, path: Path) -> dict[SplitName |
     Raises:
         DataError: if no name, or more than one, is one of images.
     """
-    for key in keys:
-        if key is not None and key not in (*names, NO_LABELS):
+    labels = None if keys.labels == NO_LABELS else keys.labels
+    for key in (keys.images, labels):
+        if key is not None and key not in names:
             raise DataError(f"{path} holds no {key!r}; it holds {_listed(names)}")
     roles = {name: _role(name) for name in names}
     if keys.images is not None:
@@ -123,8 +126,9 @@ def _labels(
 
 
 def _role(name: str) -> _Role:
-    """What a name such as `train_images` or `x_test` says."""
-    words = [word for word in re.split(r"[\W_]+", name.lower()) if word]
+    """What a name such as `train_images`, `x_test`, `trainX` or `xtrain` says."""
+    parted = _JOINED.sub("_", name).lower()
+    words = [word for word in re.split(r"[\W_]+", parted) if word]
     split = None
     for end in (0, -1):
         if words and words[end] in SPLIT_NAMES and split is None:
@@ -135,15 +139,16 @@ def _role(name: str) -> _Role:
 
 
 def how_read(names: Sequence[str], pairs: dict[SplitName | None, Pair], path: Path) -> str | None:
-    """A remark on how a file was read; None where it has the names of the documentation."""
-    if pairs.keys() == {None} and pairs[None] in (Pair(IMAGES, LABELS), Pair(IMAGES, None)):
+    """A remark on how a file was read; None where it has the documentation's names and no more."""
+    used = {name for pair in pairs.values() for name in pair}
+    unread = [name for name in names if name not in used]
+    documented = pairs.get(None) in (Pair(IMAGES, LABELS), Pair(IMAGES, None))
+    if documented and not unread:
         return None
     said = []
     for split, pair in pairs.items():
         labels = "" if pair.labels is None else f" with the labels {pair.labels!r}"
         said.append(f"{'images' if split is None else split} {pair.images!r}{labels}")
-    used = {name for pair in pairs.values() for name in pair}
-    unread = [name for name in names if name not in used]
     rest = f"; {_listed(unread)} not read" if unread else ""
     return f"{path.name} was read as {', '.join(said)}{rest}"
 

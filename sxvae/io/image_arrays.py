@@ -130,6 +130,15 @@ def looks_channels_last(shape: tuple[int, ...]) -> bool:
     return second > 3 and last < second and (last <= 4 or last < third)
 
 
+def looks_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether a shape (n, ?, ?, ?) is rather (n, C, H, W) than (n, H, W, C).
+
+    A height of at most 4 pixels, and more channels than that, are rare.
+    """
+    _, second, _, last = shape
+    return second <= 4 < last
+
+
 def read_images(
     path: Path,
     input_shape: tuple[int, ...],

@@ -67,7 +67,9 @@ def _is_one_hot(y: NDArray[Any]) -> bool:
 
 def _whole(y: NDArray[Any], name: str) -> NDArray[np.int64]:
     if y.dtype.kind == "f":
-        fine = np.isfinite(y) & (np.abs(y) <= _MOST_EXACT) & (y == np.floor(y))
+        # Floating point of 16 bits does not reach `_MOST_EXACT`, and would warn.
+        wide = y.astype(np.promote_types(y.dtype, np.float64), copy=False)
+        fine = np.isfinite(wide) & (np.abs(wide) <= _MOST_EXACT) & (wide == np.floor(wide))
         if not fine.all():
             raise DataError(
                 f"{name} hold {y[~fine][0]!s}, which is no class: whole numbers or text are needed"
@@ -78,12 +80,15 @@ def _whole(y: NDArray[Any], name: str) -> NDArray[np.int64]:
 
 
 def _of_text(y: NDArray[Any], name: str) -> Labels:
-    texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in y]
-    strange = next((each for each in texts if not isinstance(each, str)), None)
-    if strange is not None:
+    # Bytes that are no text stay different from each other.
+    texts = [
+        each.decode(errors="backslashreplace") if isinstance(each, bytes) else each for each in y
+    ]
+    strange = [each for each in texts if not isinstance(each, str)]
+    if strange:
         raise DataError(
-            f"{name} hold {strange!r} of type {type(strange).__name__}: whole numbers or text are "
-            "needed"
+            f"{name} hold {strange[0]!r} of type {type(strange[0]).__name__}: whole numbers or "
+            "text are needed"
         )
     if texts and all(text.strip().removeprefix("-").isdecimal() for text in texts):
         try:

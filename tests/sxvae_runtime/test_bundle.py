@@ -128,6 +128,8 @@ def test_sampling_the_prior(app: sxvae_runtime.Bundle) -> None:
     rng = np.random.default_rng(7)
     np.testing.assert_array_equal(app.sample_prior(3, seed=rng), app.sample_prior(3, seed=7))
     assert not np.array_equal(app.sample_prior(3, seed=rng), app.sample_prior(3, seed=7))
+    with pytest.raises(InputError, match="n must be a whole number of at least 1, not True"):
+        app.sample_prior(True)
     with pytest.raises(InputError, match="n must be a whole number of at least 1, not 0"):
         app.sample_prior(0)
 

@@ -27,6 +27,8 @@ def test_options_pass_through(bundle: Path) -> None:
     [
         ({"threads": -1}, "threads must be a whole number of at least 0, not -1"),
         ({"threads": 1.5}, "threads must be a whole number of at least 0, not 1.5"),
+        ({"threads": True}, "threads must be a whole number of at least 0, not True"),
+        ({"threads": 1_000_000}, "at most 4,096 threads are taken, not 1000000"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
     ],
 )

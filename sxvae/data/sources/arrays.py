@@ -15,10 +15,14 @@ from sxvae.data.sources.splitting import Loaded
 from sxvae.errors import DataError
 from sxvae.io.array_files import LabelledArray, read_array_file
 from sxvae.io.array_names import Keys
-from sxvae.io.image_arrays import as_pixels, common_levels, looks_channels_last, whole_numbers
+from sxvae.io.image_arrays import (
+    as_pixels,
+    common_levels,
+    looks_channels_first,
+    looks_channels_last,
+    whole_numbers,
+)
 from sxvae_runtime.levels import DATA_SET
-
-_FEW_CHANNELS = (1, 3)
 
 
 def load_arrays(path: Path, settings: DataSettings) -> Loaded:
@@ -74,8 +78,7 @@ def _channels_first(x: NDArray[Any], channels_last: bool | None, path: Path) -> 
             f"the images in {path} have the shape {x.shape}, with the channels last as it seems: "
             "say so with --channels-last, or with --no-channels-last that they come first"
         )
-    _, second, _, last = x.shape
-    if channels_last and second in _FEW_CHANNELS and last > max(_FEW_CHANNELS):
+    if channels_last and looks_channels_first(x.shape):
         raise DataError(
             f"the images in {path} have the shape {x.shape}, with the channels first as it seems: "
             "leave out --channels-last"

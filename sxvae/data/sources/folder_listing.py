@@ -132,28 +132,46 @@ def list_pictures(root: Path) -> Listing:
 
 def _readable(name: str) -> str:
     """A folder's name as text that every file format takes, also if it is not valid UTF-8."""
-    return os.fsencode(name).decode(errors="replace")
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _as_splits(folders: list[Path]) -> dict[SplitName, Path] | None:
     """The folders as splits, in order, if that is what all of them are called.
 
+    A class may be called as a split is, but hardly two of them.
+
     Raises:
-        DataError: if two have names of one split.
+        DataError: if two have names of one split, or some of the folders are called as splits and
+            others are not, or none is for training.
     """
     found: dict[SplitName, Path] = {}
+    others: list[Path] = []
     for folder in folders:
         name = SPLIT_NAMES.get(folder.name.lower())
         if name is None:
-            return None
+            others.append(folder)
+            continue
         if name in found:
             raise DataError(
                 f"{folder.parent} holds {found[name].name} and {folder.name}, both names of the "
                 f"{name} split: put their images into one"
             )
         found[name] = folder
+    if len(found) > 1 and others:
+        raise DataError(
+            f"{folders[0].parent} holds {' and '.join(each.name for each in found.values())}, "
+            f"called as splits are, beside {others[0].name}: put what is no split elsewhere, or "
+            "name the folder that holds the classes"
+        )
+    if len(found) > 1 and "train" not in found:
+        raise DataError(
+            f"{folders[0].parent} holds splits, and none to train on: name one of them, or call "
+            "the folder of the training images train"
+        )
+    if others or "train" not in found:
+        return None
     order: tuple[SplitName, ...] = ("train", "validation", "test")
-    return {name: found[name] for name in order if name in found} if "train" in found else None
+    return {name: found[name] for name in order if name in found}
 
 
 class _Survey:

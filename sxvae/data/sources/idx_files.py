@@ -78,6 +78,8 @@ def _kind_of(content: bytes, axes: int) -> str:
         return "a zip archive: unpack it"
     if content.lstrip().startswith(_PAGE):
         return "a web page that was saved in place of the file"
+    if content.startswith(_BYTES + bytes([axes])):
+        return "incomplete: it ends before its array begins"
     if content.startswith(_BYTES) and len(content) > 3:
         return f"damaged or another file: its array has {content[3]} axes in place of {axes}"
     return "damaged or another file: it does not begin as an IDX file does"

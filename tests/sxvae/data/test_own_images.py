@@ -159,3 +159,20 @@ def test_training_takes_own_tensors_and_nothing_else(tmp_path: Any) -> None:
     for other in (X, (X, X), "digits", tmp_path, DataLoader(X)):  # type: ignore[var-annotated, arg-type]
         with pytest.raises(DataError, match=r"and sxvae\.ImageData is needed: .*load_data"):
             sxvae.fit(model, other, config, runs_dir=tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a\0b", "without a NUL character"),
+        ("\ud800", "a text in UTF-8"),
+        ("a" * 5_000, "at most 4096 characters"),
+    ],
+)
+def test_classes_that_a_run_could_not_keep_are_refused_before_training(
+    name: str, sentence: str
+) -> None:
+    with pytest.raises(DataError, match=f"^the images can't be used: class_names: .*{sentence}"):
+        _data(Split(X, labels=[name, "dog"] * 6))
+    with pytest.raises(DataError, match=sentence):
+        _data(Split(X, labels=[0, 1] * 6, class_names=[name, "dog"]))

@@ -167,3 +167,21 @@ def test_samples_carry_gradients(covariance: Covariance) -> None:
         "full": lambda: noise.repeat(2),
     }[covariance]()
     torch.testing.assert_close(by_scale, expected)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_vmap_draws_for_each_example(covariance: str) -> None:
+    """The noise is that of PyTorch's own distributions, which vmap can't draw for each example."""
+    loc, scale = torch.zeros(3, 2, dtype=torch.float64), _scale(2, covariance, 1).expand(3, -1)
+
+    def draw(loc: Tensor, scale: Tensor) -> Tensor:
+        return normal(loc, scale, covariance).rsample()
+
+    drawn = torch.vmap(draw, randomness="different")(loc, scale)
+    assert len(drawn.unique()) == 6
+    torch.manual_seed(3)
+    found = draw(loc, scale)
+    torch.manual_seed(3)
+    factor = torch.linalg.cholesky(torch.from_numpy(_matrix(scale[0], 2, covariance)))
+    noise = torch.randn(3, 2, dtype=torch.float64)
+    torch.testing.assert_close(found, noise @ factor.T)

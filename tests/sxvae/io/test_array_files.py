@@ -47,6 +47,32 @@ def test_usual_names(tmp_path: Path, images: str, labels: str | None) -> None:
     assert labels in (None, "y") or f"with the labels '{labels}'" in said
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [(("trainX", "testX"), ("trainY", "testY")), (("xtrain", "xtest"), ("ytrain", "ytest"))],
+)
+def test_names_without_a_mark_between_their_words(
+    names: tuple[str, str], labels: tuple[str, str], tmp_path: Path
+) -> None:
+    arrays = {names[0]: A, names[1]: B, labels[0]: [0, 1, 1, 0], labels[1]: [1, 0]}
+    parts = _read(tmp_path, arrays).parts
+    assert list(parts) == ["train", "test"]
+    assert parts["test"].labels is not None
+    assert parts["test"].labels.values.tolist() == [1, 0]
+
+
+def test_what_is_left_beside_the_names_of_the_documentation_is_said(tmp_path: Path) -> None:
+    assert _read(tmp_path, {"x": A}).remark is None
+    assert _read(tmp_path, {"x": A, "X": A}).remark == (
+        "own.npz was read as images 'x'; 'X' not read"
+    )
+
+
+def test_images_are_not_left_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"own\.npz holds no 'none'; it holds 'x'"):
+        _read(tmp_path, {"x": A}, Keys(images="none"))
+
+
 def test_names_that_the_user_says(tmp_path: Path) -> None:
     arrays = {"scans": A, "masks": A, "ward": [3, 1, 2, 1], "y": [0, 0, 0, 0]}
     file = _read(tmp_path, arrays, Keys("scans", "ward"))

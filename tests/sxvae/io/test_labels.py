@@ -33,6 +33,19 @@ def test_text_becomes_classes_in_the_order_of_the_alphabet() -> None:
         assert labels.class_names == ("cat", "dog")
 
 
+def test_bytes_that_are_no_text_stay_different_classes() -> None:
+    labels = read_labels(np.array([b"\xff", b"\xfe", b"\xff"]), 3, "the labels")
+    assert labels.values.tolist() == [1, 0, 1]
+    assert labels.class_names == ("\\xfe", "\\xff")
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_of_16_bits_are_read_without_a_warning() -> None:
+    assert read_labels(CLASSES.astype(np.float16), 4, "the labels").values.tolist() == [2, 0, 1, 2]
+    with pytest.raises(DataError, match="hold inf"):
+        read_labels(np.array([np.inf, 0], dtype=np.float16), 2, "the labels")
+
+
 @pytest.mark.parametrize(
     ("y", "sentence"),
     [
@@ -47,6 +60,7 @@ def test_text_becomes_classes_in_the_order_of_the_alphabet() -> None:
         (np.array([0, 1, 2**63, 2], dtype=np.uint64), "hold 9223372036854775808, which is too"),
         (np.ma.masked_equal(CLASSES, 1), "masked values"),
         (CLASSES.astype(complex), "of type complex128"),
+        (np.array(["a", None, "b", None], dtype=object), "hold None of type NoneType: whole"),
         (np.array([1, None, 2, 3], dtype=object), "of type int: whole numbers or text"),
     ],
 )

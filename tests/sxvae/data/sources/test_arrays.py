@@ -337,9 +337,10 @@ def test_settings_that_do_not_apply_are_refused(tmp_path: Path) -> None:
         load_data(DataSettings(dataset=str(path), data_dir=str(tmp_path)))
     with pytest.raises(DataError, match=r"\(20, 4, 4\) in place of \(n, H, W, C\)"):
         load_data(DataSettings(dataset=str(path), channels_last=True))
-    _save(path, np.zeros((N, 3, 8, 8), dtype=np.uint8))
-    with pytest.raises(DataError, match="leave out --channels-last"):
-        load_data(DataSettings(dataset=str(path), channels_last=True))
+    for channels in (1, 2, 3, 4):
+        _save(path, np.zeros((N, channels, 8, 8), dtype=np.uint8))
+        with pytest.raises(DataError, match="leave out --channels-last"):
+            load_data(DataSettings(dataset=str(path), channels_last=True))
 
 
 def test_paths_without_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

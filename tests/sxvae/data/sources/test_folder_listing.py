@@ -115,9 +115,10 @@ def test_classes_have_names(tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
-    _write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")))
+    for i, name in enumerate((b"\xff", b"\xfe")):
+        _write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)), 6, first=6 * i)
     names = load_data(tmp_path).settings.class_names
-    assert names == ("\ufffd",)
+    assert names == ("\\xfe", "\\xff")
 
 
 @pytest.mark.parametrize("called", [("train", "val", "test"), ("Training", "valid", "testing")])
@@ -167,6 +168,19 @@ def test_splits_that_contradict_are_refused(tmp_path: Path) -> None:
     _write(tmp_path / "val" / "a")
     _write(tmp_path / "valid" / "a")
     with pytest.raises(DataError, match="val and valid, both names of the validation split"):
+        load_data(tmp_path)
+
+
+def test_splits_beside_other_folders_are_not_taken_as_classes(tmp_path: Path) -> None:
+    _write(tmp_path / "test", 6)
+    _write(tmp_path / "val", 6)
+    with pytest.raises(DataError, match="holds splits, and none to train on"):
+        load_data(tmp_path)
+    _write(tmp_path / "train", 6)
+    _write(tmp_path / "unlabeled", 6)
+    with pytest.raises(
+        DataError, match="holds test and train and val, called as splits are, beside unlabeled: "
+    ):
         load_data(tmp_path)
 
 

@@ -111,6 +111,7 @@ def test_files_are_taken_by_their_content(
         (lambda whole: gzip.compress(whole)[:-9], "it can't be unpacked"),
         (lambda whole: gzip.compress(whole)[:20] + b"\0" * 20, "it can't be unpacked"),
         (lambda _: b"", "ubyte is empty"),
+        (lambda b: b[:6], "is incomplete: it ends before its array begins"),
         (lambda _: b"<!DOCTYPE html><html>404</html>", "is a web page that was saved in place of"),
         (lambda _: b"PK\x03\x04" + bytes(40), "is a zip archive: unpack it"),
         (lambda _: b"\0\0\x08\x03" + bytes(40), "its array has 3 axes in place of 1"),
