@@ -58,9 +58,10 @@ OTHER = [
     for dims in ("1", "2", "3,1,3,8,1", "40")
 ]
 NORMAL = [("3,2,3,1", "normal", covariance) for covariance in ("single", "diagonal", "full")]
+_COVARIANCES: tuple[Covariance, ...] = ("single", "full")
 MIXED = [
     ("4,1,4,2,3,4,2", "vmf,spherical-cauchy,power-spherical,normal,normal,vmf,normal", covariance)
-    for covariance in ("single", "full")
+    for covariance in _COVARIANCES
 ]
 
 
