@@ -64,13 +64,13 @@ class DataSettings(Settings):
         ),
     ] = None
     images_key: Annotated[
-        str | None,
+        Text | None,
         Option(
             "Name of the images in your file of arrays.", DATA, shown_default="x or a usual name"
         ),
     ] = None
     labels_key: Annotated[
-        str | None,
+        Text | None,
         Option(
             "Name of the labels in your file of arrays; none leaves them out.",
             DATA,
