@@ -49,7 +49,7 @@ def test_a_colour_folder_from_training_to_a_change(cli: Cli, tmp_path: Path) -> 
 
     quick = ("--samples", "2", "--json")
     before = cli("eval", run, *quick)
-    assert "are not those" not in before.stderr
+    assert _on_collapse_alone(before.stderr)
     (tmp_path / "my pets" / "cats" / "0.png").unlink()
     after = cli("eval", run, *quick)
     assert json.loads(after.stdout)["images"] == 3  # of 39, not of 40
@@ -59,6 +59,11 @@ def test_a_colour_folder_from_training_to_a_change(cli: Cli, tmp_path: Path) -> 
     done = cli("train", "--resume", run, "--epochs", "2", code=1)
     (line,) = done.stderr.splitlines()
     assert "put them back, or train another model" in line
+
+
+def _on_collapse_alone(said: str) -> bool:
+    """Whether nothing was remarked on but what a factor has learned in so short a training."""
+    return all("has collapsed: its mutual information" in line for line in said.splitlines())
 
 
 def test_training_in_the_folder_of_the_pictures(
@@ -86,7 +91,7 @@ def test_training_in_the_folder_of_the_pictures(
     assert {"cats", "dogs"} <= set(re.findall(r">([^<]+)</text>", Path("codes.svg").read_text()))
     sxvae("train", "--resume", "a", "--epochs", "2")
     shown, said = sxvae("eval", "a", "--samples", "2", "--json")
-    assert said == ""
+    assert _on_collapse_alone(said)
     assert json.loads(shown)["images"] == 12
     sxvae("encode", "a", "--out", "codes.csv")
     lines = (tmp_path / "codes.csv").read_text().splitlines()
@@ -129,7 +134,7 @@ def test_an_array_with_channels_last_that_moves(cli: Cli, tmp_path: Path) -> Non
     assert "name the folder that holds own.npz now with --data-dir" in done.stderr
     done = cli("eval", "a", "--samples", "2", "--data-dir", "archive")
     assert "3 of " in done.stdout
-    assert done.stderr == ""
+    assert _on_collapse_alone(done.stderr)
 
 
 @pytest.mark.parametrize(
