@@ -243,7 +243,7 @@ def test_damaged_files_are_refused_everywhere(
         done = cli(command, broken, code=1)
         assert "decoder.onnx is not the file that the manifest names" in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert "no bundle at" in cli("verify", trained, code=1).stderr
+    assert "is a run and no bundle" in cli("verify", trained, code=1).stderr
     assert "there is no checkpoint" in cli("inspect", "nowhere", code=1).stderr
 
 
