@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sxvae.config import DataSettings
+from sxvae.config import CUSTOM, DataSettings
 from sxvae.data.images import ImageData
 from sxvae.data.sources.digits import DIGITS_LEVELS, load_digits
 from sxvae.data.sources.matlab import load_caltech101, load_omniglot
@@ -77,6 +77,11 @@ def load_again(
         ConfigError: as `load_data`.
         DataError: as `load_data`, or if the images differ and there is no `on_change`.
     """
+    if stored.dataset == CUSTOM:
+        raise DataError(
+            "the model was trained on images that were handed over in Python and are not kept: "
+            "hand them over there again, or name a file with --images where a command takes one"
+        )
     settings = relocated(stored, data_dir)
     if stored.content_sha256 is not None and not Path(settings.dataset).exists():
         raise DataError(

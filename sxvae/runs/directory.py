@@ -16,6 +16,7 @@ from sxvae.runs.config_file import CONFIG_VERSION, read_config
 from sxvae.runs.lock import RunLock
 from sxvae.runs.metrics_files import read_epochs, read_evaluation, read_lines
 from sxvae_runtime.files.staging import clear_leftovers, complete_replacements
+from sxvae_runtime.manifest import MANIFEST
 
 _logger = logging.getLogger("sxvae.runs")
 
@@ -228,6 +229,9 @@ def find_run(run: str | Path, runs_dir: Path) -> RunDirectory:
             complete_replacements(path.parent)
     found = [path for path in paths if (path / "config.json").is_file()]
     if not found:
+        for path in paths:
+            if (path / MANIFEST).is_file():
+                raise CheckpointError(f"{path} is a bundle: name a run or a checkpoint")
         raise CheckpointError(
             f"there is no checkpoint or run {run}, nor a run of that name under {runs_dir}"
         )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sxvae import DataSettings, ImageData, Split, load_data
-from sxvae.data import DATASETS, relocated
+from sxvae.data import DATASETS, load_again, relocated
 from sxvae.data.sources.splitting import partition, shuffled
 from sxvae.errors import ConfigError, DataError
 
@@ -144,6 +144,11 @@ def test_grey_images_without_binarisation_are_refused() -> None:
     assert ImageData(grey, grey, grey).for_likelihood("gaussian").settings.binarization == "none"
     data = ImageData(binary, binary, binary, settings)
     assert torch.equal(data.for_evaluation("test").images(slice(None)), torch.ones(3, 1, 2, 2))
+
+
+def test_images_of_python_are_not_looked_for_by_a_name() -> None:
+    with pytest.raises(DataError, match="handed over in Python and are not kept"):
+        load_again(DataSettings(dataset="custom"))
 
 
 def test_unknown_data_sets_are_refused() -> None:

@@ -82,3 +82,11 @@ def test_metrics_are_cut_back_to_whole_epochs(tmp_path: Path) -> None:
         "restarts.jsonl",
     ]
     assert run.restarts.read_text() == '{"restart": 1}\n'
+
+
+def test_a_bundle_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text("{}")
+    for target in (tmp_path / "bundle", "bundle"):
+        with pytest.raises(CheckpointError, match="bundle is a bundle: name a run or a checkpoint"):
+            find_checkpoint(target, tmp_path)
