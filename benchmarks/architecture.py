@@ -33,8 +33,13 @@ ROOMS = {
     "plotting": "pictures, report",
     "io": "atomic writes, array files",
     "config": "settings of a run",
+    "collapse": "collapsed factors",
+    "model_size": "bounds on models",
+    "setting_types": "types of settings",
     "settings": "base of settings",
     "spaces": "product space",
+    "space_bounds": "bounds on spaces",
+    "user_paths": "paths with ~",
     "distributions": "densities, samplers, KL",
     "kernels": "compiled by Numba",
     "devices": "device, threads",
@@ -63,7 +68,8 @@ _INK, _LINE = "#1c1c1c", "#5f6368"
 _PACKAGE, _WITH_TORCH, _WITHOUT_TORCH = "#dcdfe3", "#f6d5bd", "#cfe3f2"
 # The rooms that the contract keeps free of PyTorch, and those below it that never import it.
 _NO_TORCH = {
-    *("runs", "plotting", "io", "config", "settings", "spaces", "kernels", "errors"),
+    *("runs", "plotting", "io", "config", "collapse", "model_size", "setting_types", "settings"),
+    *("spaces", "space_bounds", "user_paths", "kernels", "errors"),
     "sxvae_runtime",
 }
 # Inches.

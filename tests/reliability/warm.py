@@ -91,11 +91,11 @@ def _remember_pages() -> None:
     original = report.build_report
 
     @functools.wraps(original)
-    def remembered(run: Any, *args: Any) -> str:
+    def remembered(run: Any, *args: Any, **options: Any) -> str:
         tensors = read_checkpoint(run.best).tensors
         key = b"".join(tensor.tobytes() for tensor in tensors.values())
         if key not in made:
-            made[key] = original(run, *args)
+            made[key] = original(run, *args, **options)
         return made[key]
 
     report.build_report = remembered

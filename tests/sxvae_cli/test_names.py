@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_texts_of_files_do_not_steer_the_terminal(said: Said, evil_run: Path) ->
     assert not {*EVIL} & {*out, *err} - {*ESCAPED}
     code, out, err = said("inspect", evil_run)
     assert code == 0
-    assert f"[bold]{ESCAPED}" in out
+    assert f"[bold]{ESCAPED}" in re.sub(r"[\s│]", "", out)  # the table may break a path
     code, out, err = said("eval", f"[bold]{EVIL}x")
     assert code == 1
     assert f"run [bold]{ESCAPED}x" in err

@@ -184,7 +184,8 @@ def test_errors_name_options_and_leave_paths_alone(cli: Cli, tmp_path: Path) -> 
     done = cli("train", *data, "--image-size", "8", code=2)
     assert f"--image-size 8: only image files in a folder are resized, and {folder}" in done.stderr
     done = cli("train", *data, "--data-dir", folder, code=2)
-    assert f"--data-dir {folder}: it is for data sets with a name, and {folder}" in done.stderr
+    assert "--data-dir /" in done.stderr  # a long value is cut
+    assert f": it is for data sets with a name, and {folder}/z_dims.npy says" in done.stderr
     assert "--batch-size 0: must be at least 1" in cli("train", "--batch-size", "0", code=2).stderr
     config.write_text('{"format_version": 1, "model": {"input_shape": [1]}, "data": {}}')
     assert f"{config}: model.input_shape" in cli("train", "--config", config, code=2).stderr
