@@ -117,14 +117,13 @@ class Trainer:
 
     def _run_epoch_or_restart(self, log: Callable[[dict[str, Any]], None]) -> None:
         try:
-            metrics = self._run_epoch()
+            metrics = self._run_epoch(log)
         except NumericalError as error:
             self._restart(error)
         else:
-            log(metrics)
             self.callbacks.epoch_ended(metrics)
 
-    def _run_epoch(self) -> dict[str, Any]:
+    def _run_epoch(self, log: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         start = time.perf_counter()
         metrics = {"epoch": self.epoch + 1, **self._learn()}
         validated = self._is_validated(self.epoch + 1)
@@ -140,6 +139,7 @@ class Trainer:
         # From here on the epoch counts. The order matters to a kill between any two: resuming
         # repeats what `last` does not know.
         self.run.append_metrics({**metrics, "seconds": round(time.perf_counter() - start, 3)})
+        log(metrics)
         if is_best:
             self.checkpoints.write_best(self.model, self.epoch, metrics)
         self._good = self._snapshot()
