@@ -309,7 +309,7 @@ def test_images_of_ones_own(tmp_path: Path) -> None:
     run = fit(model, data, patient, name="a", runs_dir=tmp_path)
     assert run.evaluation is not None
     assert run.evaluation["dataset"] == "custom"
-    with pytest.raises(SxvaeError, match="hand your own images over"):
+    with pytest.raises(SxvaeError, match="hand them over there again"):
         resume("a", runs_dir=tmp_path, epochs=9)
 
 
