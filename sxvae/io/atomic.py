@@ -1,4 +1,7 @@
-"""Write files so that a kill at any moment leaves the old or the new one, whole."""
+"""Write files so that a kill at any moment leaves the old or the new one, whole.
+
+See `sxvae_runtime.files.whole`, whose errors become those of sxvae here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sxvae.errors import OutputError
-from sxvae_runtime.files.whole import write_file
+from sxvae_runtime import errors
+from sxvae_runtime.files import whole
 
 
 @contextlib.contextmanager
@@ -17,11 +21,8 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         OutputError: if the block raises an OSError.
     """
-    try:
+    with _errors_of_sxvae(), whole.writing(path):
         yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{path} can't be written ({reason}); choose another place") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -31,19 +32,23 @@ def write_atomically(path: Path, content: bytes) -> None:
         OutputError: if the file can't be written; the old one stays, and nothing is left behind.
     """
     with writing(path):
-        write_file(path, content)
+        whole.write_file(path, content)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Refuse to overwrite a file.
 
     Raises:
-        OutputError: if `path` exists, and is no regular file or `force` is not set. A link to
-            something that is not there, on a disk that is not mounted perhaps, is no file.
+        OutputError: if `path` exists, and is no regular file or `force` is not set, as
+            `sxvae_runtime.files.whole` says.
     """
-    with writing(path):
-        exists, is_file = path.exists() or path.is_symlink(), path.is_file()
-    if exists and not is_file:
-        raise OutputError(f"{path} is no file that can be replaced; name another")
-    if exists and not force:
-        raise OutputError(f"{path} exists already; choose another name, or replace it with --force")
+    with _errors_of_sxvae():
+        whole.refuse_existing(path, force)
+
+
+@contextlib.contextmanager
+def _errors_of_sxvae() -> Iterator[None]:
+    try:
+        yield
+    except errors.OutputError as error:
+        raise OutputError(str(error)) from error.__cause__

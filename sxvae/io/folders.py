@@ -151,7 +151,9 @@ def put_in_place(
             with guard(place):
                 if exchange(stage.new, place) or _replaced_in_two_steps(stage, place):
                     break
-        except (FileNotFoundError, OutputError):
+        except FileNotFoundError:
+            continue  # another process has moved it just now, and perhaps put its own there
+        except OutputError:
             if place.exists():  # else another process has moved or deleted it just now
                 raise
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from sxvae_runtime.command_line import options
 from sxvae_runtime.command_line.console import print_line
 from sxvae_runtime.command_line.extra import require
-from sxvae_runtime.errors import OutputError, SettingError
-from sxvae_runtime.files.whole import write_file
+from sxvae_runtime.errors import SettingError
+from sxvae_runtime.files.whole import refuse_existing, write_file, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,11 +50,7 @@ def check_output(out: Path, force: bool) -> None:
         MissingPackageError: if pillow is not installed.
     """
     require("drawing", "PIL")
-    exists = out.exists() or out.is_symlink()  # a link may point to what is not there
-    if exists and not out.is_file():
-        raise OutputError(f"{out} is no file that can be replaced; name another")
-    if exists and not force:
-        raise OutputError(f"{out} exists already; choose another name, or replace it with --force")
+    refuse_existing(out, force)
     if out.suffix.lower() != ".png":
         raise SettingError(
             f"{out}: a plain picture is a .png; sxvae plot samples has other formats"
@@ -72,9 +68,6 @@ def write_samples(model: Decoder, n: int, seed: int, out: Path) -> None:
 
     images = model.decode(model.sample_prior(n, seed=seed))
     content = png_bytes(image_grid(images))
-    try:
+    with writing(out):
         write_file(out, content)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{out} can't be written ({reason}); choose another place") from error
     print_line(str(out))
