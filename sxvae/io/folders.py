@@ -35,6 +35,29 @@ def refuse_folder(path: Path, force: bool, is_ours: IsOurs) -> None:
         OutputError: if `path` exists and is not ours, or `force` is not set, or it can't be
             replaced because a file system is mounted there or the process works inside it.
     """
+    for _ in range(_ATTEMPTS):
+        seen = _identity(path)
+        try:
+            _refuse_as_it_is(path, force, is_ours)
+        except OutputError:
+            if _identity(path) == seen:
+                raise
+        else:
+            return
+    raise OutputError(f"{path} is being replaced by others all the time; name another")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a folder from the one that another process puts in its place."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _refuse_as_it_is(path: Path, force: bool, is_ours: IsOurs) -> None:
+    """`refuse_folder`, mistaken if the folder is replaced while it is looked at."""
     with writing(path):
         refuse_dangling_links(path)
         complete_replacements(path.resolve().parent)
